@@ -1,0 +1,54 @@
+"""Airflow's metadata: schema, roles, the admin, connections and pools; run before Airflow starts. Safe to run again."""
+
+import json
+import os
+from pathlib import Path
+
+from airflow.models.pool import Pool
+from airflow.utils import db
+from airflow.utils.session import create_session
+
+HERE = Path(__file__).resolve().parent
+
+
+def import_connections() -> None:
+    """Connections of `connections.json` go into the metadata database, encrypted, where the UI lists and tests them."""
+    from airflow.models.connection import Connection
+    from sqlalchemy import select
+
+    wanted = json.loads((HERE.parent / "connections.json").read_text())
+    with create_session() as session:
+        for conn_id, fields in wanted.items():
+            extra = json.dumps(fields.pop("extra", {}))
+            old = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+            if old is not None:
+                session.delete(old)
+                session.flush()
+            session.add(Connection(conn_id=conn_id, extra=extra, **fields))
+
+
+def create_pools() -> None:
+    """Heavy tasks name a pool, so that they do not starve one another on a small machine."""
+    for name, pool in json.loads((HERE / "pools.json").read_text()).items():
+        Pool.create_or_update_pool(name, slots=pool["slots"], description=pool["description"], include_deferred=False)
+
+
+def create_admin() -> None:
+    """The FAB user `admin`, with the installation's password."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        manager = builder.sm
+        password = os.environ["AIRFLOW_ADMIN_PASSWORD"]
+        user = manager.find_user("admin")
+        if user is None:
+            manager.add_user("admin", "Admin", "Lakehouse", "admin@localhost", manager.find_role("Admin"), password=password)
+        else:
+            manager.reset_password(user.id, password)
+
+
+if __name__ == "__main__":
+    db.upgradedb()
+    create_admin()
+    import_connections()
+    create_pools()

@@ -1,0 +1,1 @@
+"""The engines of the lakehouse; nothing in here knows Airflow."""

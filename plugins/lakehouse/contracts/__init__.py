@@ -1,0 +1,5 @@
+"""Data contracts (Open Data Contract Standard v3.1) as the one source of tables, mappings and checks."""
+
+from lakehouse.contracts.contract import Check, Column, Contract, load, load_folder
+
+__all__ = ["Check", "Column", "Contract", "load", "load_folder"]

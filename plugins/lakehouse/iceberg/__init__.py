@@ -1,0 +1,1 @@
+"""Iceberg tables: made from contracts, appended to once, read back."""

@@ -1,0 +1,162 @@
+"""Appending each input exactly once, whatever is retried, killed or run twice.
+
+The rule (see the Iceberg table specification, "Optimistic Concurrency"): load the table, look up every input's checksum, append on
+exactly that head with the checksums in the snapshot's summary, on conflict look again. The library's own commit retry is off,
+because it would append on a head that nobody has looked at. Any error that is not a plain conflict means "unknown": look first.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.expressions import And, EqualTo, In
+from pyiceberg.table import Table, TableProperties
+
+from lakehouse.exceptions import LakehouseError, TransientError
+from lakehouse.iceberg.schema import to_table_types
+
+log = logging.getLogger(__name__)
+
+LOADED_FILES = "ops_db.loaded_files"
+INPUTS_PROPERTY = "lakehouse.inputs"
+_TRIES = 30
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: its content's SHA-256 (hex), a name for people, and its rows by column name."""
+
+    checksum: str
+    name: str
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append did; `snapshot_id` is None when nothing was new."""
+
+    loaded: tuple[str, ...]
+    already_there: tuple[str, ...]
+    rows: int
+    snapshot_id: int | None
+
+
+def append_once(
+    catalog: Catalog,
+    table_name: str,
+    inputs: Sequence[Input],
+    *,
+    ledger: str | None = LOADED_FILES,
+    key_column: str | None = None,
+    before_commit: Callable[[], None] | None = None,
+) -> Appended:
+    """Append the inputs that the table does not have yet, in one commit, and note them in the ledger.
+
+    Args:
+        inputs: each with its own rows; one checksum given twice counts once.
+        ledger: table of loaded checksums, which outlives snapshot expiry; None where a replay comes at once or never.
+        key_column: the table's own column that holds each input's `checksum`; it then takes the place of summary and ledger.
+        before_commit: called between looking and committing; the tests put a rival's commit there.
+
+    Raises:
+        TransientError: no commit went through in many tries, or its outcome stayed unknown.
+        SchemaMismatchError: rows do not fit the table.
+    """
+    unique = {entry.checksum: entry for entry in inputs}
+    problem: Exception | None = None
+    for attempt in range(_TRIES):
+        table = catalog.load_table(table_name)
+        if key_column is None:
+            known = loaded_checksums(catalog, table, list(unique), ledger=ledger)
+        else:
+            known = _keys_in_table(table, key_column, list(unique))
+        fresh = [entry for entry in unique.values() if entry.checksum not in known]
+        if problem is not None and not fresh:
+            log.info("the commit to %s whose answer was lost had gone through", table_name)
+        if not fresh:
+            if key_column is None and ledger is not None:
+                _note_missing(catalog, table, unique, known, ledger)
+            return Appended((), tuple(known), 0, None)
+        if before_commit is not None:
+            before_commit()
+        try:
+            appended = _commit(table, fresh, tuple(known), key_column)
+        except CommitFailedException as error:
+            problem = error
+        # What a dead or struggling server raises is no class of PyIceberg's: the outcome is unknown, so the loop looks again.
+        except Exception as error:  # noqa: BLE001
+            if isinstance(error, LakehouseError):
+                raise
+            problem = error
+        else:
+            if key_column is None and ledger is not None and appended.snapshot_id is not None:
+                names = {entry.checksum: (entry.name, appended.snapshot_id) for entry in fresh}
+                _note(catalog, ledger, table_name, names)
+            return appended
+        wait = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
+        log.info("append to %s, try %d: %s; looking again in %.1f s", table_name, attempt + 1, problem, wait)
+        time.sleep(wait)
+    raise TransientError(f"no commit to {table_name} went through in {_TRIES} tries; the last said: {problem}") from problem
+
+
+def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *, ledger: str | None = LOADED_FILES) -> dict[str, int]:
+    """Which of the checksums the table has, each with its snapshot: first from snapshot summaries, then from the ledger."""
+    wanted = set(checksums)
+    known: dict[str, int] = {}
+    for snapshot in table.metadata.snapshots:
+        listed = (snapshot.summary.additional_properties.get(INPUTS_PROPERTY, "") if snapshot.summary else "").split(",")
+        known |= {checksum: snapshot.snapshot_id for checksum in wanted.intersection(listed)}
+    rest = wanted - known.keys()
+    if ledger is not None and rest:
+        condition = And(EqualTo("table_name", ".".join(table.name())), In("checksum", rest))
+        found = catalog.load_table(ledger).scan(condition, selected_fields=("checksum", "snapshot_id")).to_arrow()
+        known |= dict(zip(found["checksum"].to_pylist(), found["snapshot_id"].to_pylist(), strict=True))
+    return known
+
+
+def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]:
+    head = table.current_snapshot()
+    if head is None:
+        return {}
+    found = table.scan(In(column, keys), selected_fields=(column,), snapshot_id=head.snapshot_id).to_arrow()
+    return dict.fromkeys(found[column].to_pylist(), head.snapshot_id)
+
+
+def _commit(table: Table, fresh: list[Input], known: tuple[str, ...], key_column: str | None) -> Appended:
+    data = pa.concat_tables([to_table_types(entry.rows, table) for entry in fresh])
+    # In memory only: the stored property is for the other engines.
+    table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
+    summary = {} if key_column else {INPUTS_PROPERTY: ",".join(entry.checksum for entry in fresh)}
+    table.append(data, snapshot_properties=summary)
+    snapshot = table.current_snapshot()
+    return Appended(tuple(entry.checksum for entry in fresh), known, len(data), snapshot.snapshot_id if snapshot else None)
+
+
+def _note_missing(catalog: Catalog, table: Table, unique: dict[str, Input], known: dict[str, int], ledger: str) -> None:
+    """What an earlier run appended, and was killed before noting, is noted now."""
+    name = ".".join(table.name())
+    condition = And(EqualTo("table_name", name), In("checksum", set(known)))
+    noted = catalog.load_table(ledger).scan(condition, selected_fields=("checksum",)).to_arrow()["checksum"].to_pylist()
+    missing = known.keys() - set(noted)
+    if missing:
+        _note(catalog, ledger, name, {checksum: (unique[checksum].name, known[checksum]) for checksum in missing})
+
+
+def _note(catalog: Catalog, ledger: str, table_name: str, entries: dict[str, tuple[str, int]]) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        {"table_name": table_name, "checksum": checksum, "name": name, "snapshot_id": snapshot_id, "loaded_at": now}
+        for checksum, (name, snapshot_id) in entries.items()
+    ]
+    inputs = [
+        Input(f"{table_name}:{row['checksum']}", str(row["name"]), pa.Table.from_pylist([row])) for row in rows
+    ]
+    append_once(catalog, ledger, inputs, ledger=None)

@@ -1,0 +1,134 @@
+"""One function makes or evolves a table from its contract; others read its state back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import pyarrow.compute as pc
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import DoubleType, FloatType, IcebergType, IntegerType, LongType, TimestampType, TimestamptzType
+
+from lakehouse.contracts import Contract
+from lakehouse.exceptions import SchemaMismatchError
+from lakehouse.iceberg import schema as schemas
+
+# Several writers commit to a table now and then; the library's default of 4 tries lost some in a test with four writers.
+COMMIT_PROPERTIES = {
+    "commit.retry.num-retries": "20",
+    "commit.retry.min-wait-ms": "50",
+    "commit.retry.max-wait-ms": "2000",
+}
+
+# Widening that Iceberg allows (table specification, "Schema Evolution").
+_WIDER = {(IntegerType, LongType), (FloatType, DoubleType)}
+
+
+def ensure_table(catalog: Catalog, contract: Contract) -> Table:
+    """Create the table from its contract, or evolve it by additions: new optional columns, wider types.
+
+    A table that someone made by hand with plain TIMESTAMP columns is adopted as it is.
+
+    Raises:
+        SchemaMismatchError: table and contract differ in another way; the text says which side to change.
+    """
+    namespace = contract.table.split(".")[0]
+    try:
+        table = catalog.load_table(contract.table)
+    except NoSuchTableError:
+        try:
+            catalog.create_namespace(namespace)
+        except NamespaceAlreadyExistsError:
+            pass
+        wanted = schemas.schema(contract)
+        try:
+            return catalog.create_table(
+                contract.table,
+                schema=wanted,
+                partition_spec=schemas.partition_spec(contract, wanted),
+                sort_order=schemas.sort_order(contract, wanted),
+                properties=COMMIT_PROPERTIES | contract.properties,
+            )
+        except TableAlreadyExistsError:  # Another task was quicker.
+            table = catalog.load_table(contract.table)
+    _evolve(table, contract)
+    return table
+
+
+def ensure_tables(catalog: Catalog, contracts: Iterable[Contract]) -> dict[str, Table]:
+    """`ensure_table` for each, by table name."""
+    return {contract.table: ensure_table(catalog, contract) for contract in contracts}
+
+
+def _evolve(table: Table, contract: Contract) -> None:
+    wanted, current = schemas.schema(contract), table.schema()
+    additions, widenings, conflicts = _compare(wanted, current)
+    if conflicts:
+        raise SchemaMismatchError(f"{contract.table} differs from its contract:\n  " + "\n  ".join(conflicts))
+    properties = {key: value for key, value in contract.properties.items() if table.properties.get(key) != value}
+    if not (additions or widenings or properties):
+        return
+    with table.transaction() as transaction:
+        if additions or widenings:
+            with transaction.update_schema() as update:
+                for name in additions:
+                    field = wanted.find_field(name)
+                    update.add_column(name, field.field_type, doc=field.doc)
+                for name in widenings:
+                    update.update_column(name, field_type=wanted.find_field(name).field_type)  # type: ignore[arg-type]  # primitive by construction
+        if properties:
+            transaction.set_properties(properties)
+
+
+def _compare(wanted: Schema, current: Schema) -> tuple[list[str], list[str], list[str]]:
+    """Names to add, names to widen, and sentences about what cannot be reconciled."""
+    here = {field.name: field for field in current.fields}
+    additions, widenings, conflicts = [], [], []
+    for field in wanted.fields:
+        old = here.get(field.name)
+        if old is None and field.required:
+            conflicts.append(f"column {field.name} is required in the contract and missing in the table: make it optional in the contract")
+        elif old is None:
+            additions.append(field.name)
+        elif (type(old.field_type), type(field.field_type)) in _WIDER:
+            widenings.append(field.name)
+        elif not _same(old.field_type, field.field_type):
+            conflicts.append(
+                f"column {field.name} is {old.field_type} in the table and {field.field_type} in the contract: change the contract's physicalType"
+            )
+    for name in here.keys() - {field.name for field in wanted.fields}:
+        conflicts.append(f"column {name} is in the table and not in the contract: add it to the contract")
+    return additions, widenings, conflicts
+
+
+def _same(old: IcebergType, new: IcebergType) -> bool:
+    plain_timestamp = isinstance(old, TimestampType) and isinstance(new, TimestamptzType)
+    return old == new or plain_timestamp
+
+
+def row_count(table: Table) -> int:
+    """Rows of the current snapshot, from its summary; no data file is opened."""
+    snapshot = table.current_snapshot()
+    if snapshot is None or snapshot.summary is None:
+        return 0
+    return int(snapshot.summary["total-records"] or 0)
+
+
+def rows_by_day(table: Table, partition_field: str) -> dict[date, int]:
+    """Rows of each day partition, from the manifests; no data file is opened.
+
+    Args:
+        partition_field: name of the day partition field, such as `timestamp_day`.
+    """
+    if table.current_snapshot() is None:
+        return {}
+    partitions: Any = table.inspect.partitions()
+    days = pc.struct_field(partitions["partition"], partition_field).to_pylist()
+    counts: dict[date, int] = {}
+    for day, rows in zip(days, partitions["record_count"].to_pylist(), strict=True):
+        counts[day] = counts.get(day, 0) + rows
+    return counts

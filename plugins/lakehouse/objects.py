@@ -1,0 +1,121 @@
+"""Objects in an S3-compatible store: list, read, put once, move."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lakehouse.exceptions import ConfigurationError, ServiceError, TransientError, VerificationError
+
+_ALREADY_THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One entry of a listing; `size` in bytes, `modified` in UTC."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class ObjectStore:
+    """One bucket."""
+
+    def __init__(self, *, endpoint_url: str | None, access_key: str, secret_key: str, region: str, bucket: str) -> None:
+        if not endpoint_url:
+            raise ConfigurationError("the S3 connection has no extra `endpoint_url`: without it the client would go to the real AWS")
+        self.bucket = bucket
+        self.endpoint_url = endpoint_url
+        settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 4, "mode": "standard"}, s3={"addressing_style": "path"})
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=endpoint_url,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            region_name=region,
+            config=settings,
+        )
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Objects under a prefix, in the order of their keys; folder markers are left out."""
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", Prefix=prefix, **token)
+            for entry in page.get("Contents", []):
+                if not entry["Key"].endswith("/"):
+                    yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes."""
+        return bytes(self._call("get_object", Key=key)["Body"].read())
+
+    def put_once(self, key: str, body: bytes, content_type: str) -> bool:
+        """Store the object unless something is there already, and check that what is there is this very content.
+
+        Returns:
+            True when it was stored now, False when it was there.
+
+        Raises:
+            VerificationError: another content lies under the key.
+        """
+        digest = hashlib.sha256(body).digest()
+        try:
+            self._call(
+                "put_object",
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                IfNoneMatch="*",
+                ChecksumSHA256=base64.b64encode(digest).decode(),
+                Metadata={"sha256": digest.hex()},
+            )
+            stored = True
+        except ServiceError as error:
+            if error.status != 412:
+                raise
+            stored = False
+        head = self._call("head_object", Key=key)
+        if head["ContentLength"] != len(body) or head["Metadata"].get("sha256") != digest.hex():
+            raise VerificationError(f"s3://{self.bucket}/{key} holds another content than the one that was put there")
+        return stored
+
+    def put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        """Store the object, over whatever is there."""
+        self._call("put_object", Key=key, Body=body, ContentType=content_type)
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        self._call("delete_object", Key=key)
+
+    def move(self, source: str, target: str) -> None:
+        """Copy within the bucket, then remove the source; safe to do again after a cut."""
+        self._call("copy_object", Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+        self.delete(source)
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        key = arguments.get("Key", arguments.get("Prefix", ""))
+        where = f"s3://{self.bucket}/{key} at {self.endpoint_url}"
+        try:
+            return getattr(self.client, operation)(Bucket=self.bucket, **arguments)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            code = error.response.get("Error", {}).get("Code")
+            if status is not None and (status >= 500 or status == 429):
+                raise TransientError(f"{operation} of {where}: the store answered {status} {code}") from error
+            status = 412 if code in _ALREADY_THERE else status
+            hint = ": check the keys of its connection" if status in (401, 403) else ""
+            raise ServiceError(f"{operation} of {where} was refused with {status} {code}{hint}", status=status, target=key) from error
+        except BotoCoreError as error:
+            raise TransientError(f"{operation} of {where}: the store does not answer ({error}): check that it runs") from error

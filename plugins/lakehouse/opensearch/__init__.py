@@ -1,0 +1,1 @@
+"""Counted shipping of rows to OpenSearch."""

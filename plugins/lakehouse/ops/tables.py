@@ -1,0 +1,92 @@
+"""Makes the bundle's own tables and writes what was refused; each row goes in once, however often a task runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+
+from lakehouse.contracts import Contract, load_folder
+from lakehouse.iceberg.append import Input, append_once
+from lakehouse.iceberg.table import ensure_tables
+
+CONTRACTS = Path(__file__).parent / "contracts"
+_MASKED_LENGTH = 300
+_SECRET = re.compile(r"(?i)(password|passwd|secret|token|authorization|api[_-]?key)(\W{1,4})([^\s\"',}&]+)")
+_PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|\d{6,}")
+
+
+@dataclass(frozen=True)
+class RefusedRecord:
+    """One row that was not taken: where it stands in its source, why, and a masked copy for a first look."""
+
+    table_name: str
+    record_key: str
+    place: str
+    reason: str
+    detail: str
+    masked: str
+
+    @property
+    def refusal_id(self) -> str:
+        """The same for the same row and reason."""
+        return sha256("|".join((self.table_name, self.record_key, self.reason)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class RefusedFile:
+    """One file that was not taken, and where it is kept."""
+
+    table_name: str
+    checksum: str
+    source: str
+    reason: str
+    detail: str
+    kept_at: str
+
+    @property
+    def refusal_id(self) -> str:
+        """The same for the same content and reason."""
+        return sha256("|".join((self.table_name, self.checksum, self.reason)).encode()).hexdigest()
+
+
+def contracts() -> dict[str, Contract]:
+    """The contracts of the bundle's own tables."""
+    return load_folder(CONTRACTS)
+
+
+def ensure_ops_tables(catalog: Catalog) -> None:
+    """Create or evolve every table of `ops_db`."""
+    ensure_tables(catalog, contracts().values())
+
+
+def record_refusals(catalog: Catalog, refusals: Sequence[RefusedRecord | RefusedFile]) -> None:
+    """Write refusals that are not there yet; the same input refused again for the same reason is one row."""
+    now = datetime.now(UTC)
+    for kind, table in ((RefusedRecord, "ops_db.refused_records"), (RefusedFile, "ops_db.refused_files")):
+        rows = {refusal.refusal_id: asdict(refusal) for refusal in refusals if isinstance(refusal, kind)}
+        inputs = [
+            Input(key, table, pa.Table.from_pylist([{"refusal_id": key, "refused_at": now} | row])) for key, row in rows.items()
+        ]
+        if inputs:
+            append_once(catalog, table, inputs, key_column="refusal_id")
+
+
+def append_run_rows(catalog: Catalog, table: str, run_key: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Append what one run has to say, once: a retry of the same run adds nothing."""
+    if rows:
+        checksum = sha256(run_key.encode()).hexdigest()
+        append_once(catalog, table, [Input(checksum, run_key, pa.Table.from_pylist(list(rows)))], ledger=None)
+
+
+def mask(text: str) -> str:
+    """A copy that is safe to keep: values after secret-like names, mail addresses and long numbers are hidden, the rest is cut."""
+    hidden = _SECRET.sub(r"\1\2***", text)
+    return _PERSONAL.sub("***", hidden)[:_MASKED_LENGTH]

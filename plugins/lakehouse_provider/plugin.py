@@ -1,0 +1,4 @@
+"""stub"""
+from airflow.plugins_manager import AirflowPlugin
+class LakehousePlugin(AirflowPlugin):
+    name = "lakehouse"

@@ -1,0 +1,77 @@
+"""The stack's command line; `make help` lists the ways to call it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from stack import lifecycle
+from stack.errors import StackError
+from stack.installation import REPO, Installation
+from stack.supervisor import Supervisor
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command of the stack; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="stack", description=__doc__)
+    parser.add_argument("--state", type=Path, default=Path(os.environ.get("STATE") or REPO / "var" / "stack"))
+    parser.add_argument("--port-offset", type=int, default=int(os.environ.get("PORT_OFFSET") or 0))
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help="install what the services need")
+    commands.add_parser("up", help="install and start the services")
+    commands.add_parser("down", help="stop the services")
+    commands.add_parser("clean", help="stop the services and remove their state")
+    commands.add_parser("status", help="which services run and answer")
+    for name in ("start", "stop", "logs"):
+        commands.add_parser(name).add_argument("service")
+    run = commands.add_parser("run", help="start everything, run the pipeline, report")
+    run.add_argument("--date", default=os.environ.get("DATE") or None, help="the day to write, default yesterday (UTC)")
+    run.add_argument("--rows", type=int, default=int(os.environ.get("ROWS") or 1_000_000), help="ticks of that day")
+    options = parser.parse_args(arguments)
+    stack = Installation(options.state.resolve(), options.port_offset)
+    try:
+        return _run(options, stack)
+    except StackError as error:
+        lifecycle.console.print(f"[red]error:[/red] {error}", markup=True)
+        return 1
+    except KeyboardInterrupt:
+        lifecycle.console.print("interrupted")
+        return 130
+
+
+def _run(options: argparse.Namespace, stack: Installation) -> int:
+    if options.command == "install":
+        lifecycle.install()
+    elif options.command == "up":
+        lifecycle.install()
+        lifecycle.up(stack)
+    elif options.command == "down":
+        lifecycle.down(stack)
+    elif options.command == "clean":
+        lifecycle.clean(stack, software_too=True)
+    elif options.command == "status":
+        problems = lifecycle.failing(stack)
+        lifecycle.console.print("\n".join(problems) or "every service answers")
+        return 1 if problems else 0
+    elif options.command in ("start", "stop"):
+        getattr(Supervisor(stack), options.command)(options.service)
+    elif options.command == "logs":
+        log = stack.logs / f"{options.service}.log"
+        if not log.exists():
+            names = ", ".join(sorted(path.stem for path in stack.logs.glob("*.log")))
+            raise StackError(f"no log of {options.service}; there are: {names}")
+        return subprocess.call(["tail", "-n", "100", "-F", str(log)])
+    elif options.command == "run":
+        from stack.run import run_pipeline
+
+        lifecycle.install()
+        lifecycle.up(stack)
+        return run_pipeline(stack, date=options.date, rows=options.rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

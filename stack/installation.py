@@ -1,0 +1,150 @@
+"""One installation of the stack: where its state lies, which ports it has, and the secrets that were generated for it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from stack.errors import StackError
+
+REPO = Path(__file__).resolve().parent.parent
+CONFIG = REPO / "config"
+VENVS = REPO / "var" / "venvs"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lakehouse-bundle"
+HOST = "127.0.0.1"
+
+# Every secret of an installation. Letters and digits only: they go into INI files, URLs and JSON without escaping.
+SECRETS = (
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+    "S3_READONLY_ACCESS_KEY",
+    "S3_READONLY_SECRET_KEY",
+    "POSTGRES_PASSWORD",
+    "POSTGRES_AIRFLOW_PASSWORD",
+    "POSTGRES_SUPERSET_PASSWORD",
+    "POSTGRES_OPS_PASSWORD",
+    "VALKEY_PASSWORD",
+    "OPENSEARCH_ADMIN_PASSWORD",
+    "OPENSEARCH_SHIPPER_PASSWORD",
+    "OPENSEARCH_RETENTION_PASSWORD",
+    "OPENSEARCH_READER_PASSWORD",
+    "SEAWEEDFS_ADMIN_PASSWORD",
+    "SUPERSET_SECRET_KEY",
+    "SUPERSET_ADMIN_PASSWORD",
+    "SUPERSET_VIEWER_PASSWORD",
+    "AIRFLOW_ADMIN_PASSWORD",
+    "AIRFLOW_API_SECRET_KEY",
+    "AIRFLOW_JWT_SECRET",
+    "AIRFLOW_FERNET_KEY",
+)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A stack's state folder and its shift from the ports in `config/ports.toml`."""
+
+    state: Path
+    port_offset: int = 0
+    repo: Path = field(default=REPO)
+
+    @cached_property
+    def ports(self) -> dict[str, int]:
+        """The port of each listener, by its name in `config/ports.toml`, shifted by the offset."""
+        ports = tomllib.loads((CONFIG / "ports.toml").read_text())
+        return {name: port + self.port_offset for name, port in ports.items()}
+
+    @property
+    def etc(self) -> Path:
+        """Rendered settings; they hold secrets, so the folder is closed to others."""
+        return self.state / "etc"
+
+    @property
+    def data(self) -> Path:
+        """What the servers keep."""
+        return self.state / "data"
+
+    @property
+    def logs(self) -> Path:
+        """One log per service."""
+        return self.state / "logs"
+
+    @property
+    def secrets_file(self) -> Path:
+        """Passwords of this installation, one NAME=value a line, mode 0600."""
+        return self.state / "secrets.env"
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        """The installation's passwords and keys: made once, kept in `secrets_file`."""
+        known: dict[str, str] = {}
+        if self.secrets_file.exists():
+            lines = self.secrets_file.read_text().splitlines()
+            known = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        missing = [name for name in SECRETS if name not in known]
+        if missing:
+            known |= {name: _generate(name) for name in missing}
+            self.state.mkdir(parents=True, exist_ok=True)
+            write_private(self.secrets_file, "".join(f"{name}={known[name]}\n" for name in SECRETS))
+        return known
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_* and the paths of installed software."""
+        return {
+            "HOST": HOST,
+            "STATE": str(self.state),
+            "REPO": str(self.repo),
+            "VENVS": str(VENVS),
+            "DATA": str(self.data),
+            "LOGS": str(self.logs),
+            "ETC": str(self.etc),
+            "JARS": str(self.repo / "var" / "software" / "jars"),
+            **{f"PORT_{name.upper()}": str(port) for name, port in self.ports.items()},
+            **{f"SECRET_{name}": value for name, value in self.secrets.items()},
+        }
+
+    def render(self, extra: dict[str, str] | None = None) -> None:
+        """Fill `config/**/*.tmpl` into `etc/`; files without `.tmpl` are copied. All of it is readable by its owner alone.
+
+        Raises:
+            StackError: a template names something that does not exist.
+        """
+        values = self.variables | (extra or {})
+        for source in sorted(path for path in CONFIG.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+            text = source.read_text()
+            target = self.etc / source.relative_to(CONFIG)
+            if source.suffix == ".tmpl":
+                target = target.with_suffix("")
+                try:
+                    text = string.Template(text).substitute(values)
+                except (KeyError, ValueError) as error:
+                    where = source.relative_to(self.repo)
+                    raise StackError(f"{where}: {error} is not a variable of the stack; see Installation.variables") from error
+            write_private(target, text)
+
+
+def _generate(name: str) -> str:
+    if name == "AIRFLOW_FERNET_KEY":
+        import base64
+
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    if name.endswith("ACCESS_KEY"):
+        return "lake" + secrets.token_hex(8)
+    # OpenSearch wants capitals, digits and small letters; the "Aa1" prefix makes that certain for every password.
+    return "Aa1" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(29))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` where only the owner may read it; nothing is touched when it already says so."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    path.chmod(0o600)

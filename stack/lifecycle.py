@@ -1,0 +1,174 @@
+"""Bringing the stack up, asking how it is, taking it down."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg2
+import requests
+from rich.console import Console
+
+from stack import services, software
+from stack.errors import StackError
+from stack.installation import CACHE, Installation
+from stack.ports import check_free
+from stack.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+console = Console(highlight=False, soft_wrap=True)
+
+# What "not yet" looks like, over all the services.
+NOT_READY = (OSError, requests.RequestException, psycopg2.Error, KeyError, ValueError, TimeoutError)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Say what is being done and, when it is done, how long it took."""
+    started = time.monotonic()
+    console.print(f"  {text} …")
+    yield
+    console.print(f"  {text} [green]done[/green] in {time.monotonic() - started:.0f} s")
+
+
+def install() -> None:
+    """Everything that is fetched from outside; quick when it is there already."""
+    console.rule("Install", align="left")
+    with step("Python environments for Airflow and Superset"):
+        software.install_environments()
+    with step("Java servers and Spark's Iceberg jars"):
+        software.install_java_servers()
+    with step("Java for Spark"):
+        software.spark_java_home()
+    with step("Prometheus and node exporter from Debian"):
+        reason = software.install_prometheus()
+    if reason:
+        console.print(f"  [yellow]metrics are off: {reason}[/yellow]")
+
+
+def up(stack: Installation) -> None:
+    """Start what does not run, in order, and wait until each service really answers; Ctrl-C leaves nothing half-started."""
+    supervisor = Supervisor(stack)
+    console.rule("Start", align="left")
+    for folder in (stack.state, stack.etc, stack.data, stack.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)  # A server with a user of its own passes through; what is inside is closed to others.
+    stack.render(services.password_hashes(stack))
+    services.create_certificates(stack)
+    waves = services.waves(stack)
+    every = [service for wave in waves for service in wave]
+    running = {name for name, info in supervisor.states().items() if info["statename"] in ("RUNNING", "STARTING")}
+    check_free(stack, [port for service in every if service.name not in running for port in service.ports])
+    fresh_daemon = not supervisor.running
+    try:
+        supervisor.configure(every)
+        supervisor.start_daemon()
+        for wave in waves:
+            _start_wave(stack, supervisor, wave)
+    except BaseException:
+        if fresh_daemon:
+            console.print("  stopping what was started")
+            supervisor.shut_down()
+        raise
+
+
+def _start_wave(stack: Installation, supervisor: Supervisor, wave: list[services.Service]) -> None:
+    started = time.monotonic()
+    stopped = [service for service in wave if supervisor.state(service.name) not in ("RUNNING", "STARTING")]
+    # Preparations that take long (Superset's and Airflow's migrations) run beside the other services' start.
+    with ThreadPoolExecutor() as pool:
+        slow = {}
+        for service in stopped:
+            console.print(f"  starting {service.title}")
+            slow[service.name] = pool.submit(_prepare_and_start, supervisor, service)
+        for service in wave:
+            if service.name in slow:
+                slow[service.name].result()
+            wait_ready(stack, supervisor, service)
+            took = f"ready after {time.monotonic() - started:.0f} s" if service in stopped else "already running"
+            console.print(f"  [green]✓[/green] {service.title}: {took}")
+    for service in wave:
+        if service.setup is not None:
+            service.setup()
+
+
+def _prepare_and_start(supervisor: Supervisor, service: services.Service) -> None:
+    if service.directory is not None:
+        service.directory.mkdir(parents=True, exist_ok=True)
+    if service.prepare is not None:
+        service.prepare()
+    supervisor.start(service.name)
+
+
+def wait_ready(stack: Installation, supervisor: Supervisor, service: services.Service) -> None:
+    """Wait until the service answers.
+
+    Raises:
+        StackError: it died, or did not answer in its time; the end of its log is shown.
+    """
+    deadline = time.monotonic() + service.timeout
+    problem: object = "it does not answer"
+    while time.monotonic() < deadline:
+        if supervisor.state(service.name) in ("FATAL", "EXITED"):
+            problem = "its process ended"
+            break
+        try:
+            if service.ready():
+                return
+        except NOT_READY as error:
+            problem = error
+        time.sleep(0.3)
+    log = stack.logs / f"{service.name}.log"
+    tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-12:]) if log.exists() else "(no log)"
+    raise StackError(f"{service.title} did not become ready in {service.timeout} s: {problem}\n  end of {log}:\n    {tail}")
+
+
+def failing(stack: Installation) -> list[str]:
+    """One line for each service that does not run or does not answer, with what to do."""
+    supervisor = Supervisor(stack)
+    states = supervisor.states()
+    lines = []
+    for service in (service for wave in services.waves(stack) for service in wave):
+        state = states.get(service.name, {}).get("statename", "STOPPED")
+        problem: object = None
+        if state != "RUNNING":
+            problem = f"its process is {state.lower()}"
+        else:
+            try:
+                problem = None if service.ready() else "it answers, but is not ready"
+            except NOT_READY as error:
+                problem = error
+        if problem:
+            lines.append(f"{service.name} ({service.title}): {problem} - see `make logs SERVICE={service.name}`, then `make up`")
+    return lines
+
+
+def down(stack: Installation) -> None:
+    """Stop every process of the stack."""
+    with step("stopping the stack"):
+        Supervisor(stack).shut_down()
+
+
+def clean(stack: Installation, *, software_too: bool) -> None:
+    """Remove the installation's state: data, settings, passwords, logs. The download cache stays."""
+    down(stack)
+    for name in ("etc", "data", "logs", "airflow"):
+        shutil.rmtree(stack.state / name, ignore_errors=True)
+    for path in (stack.secrets_file, stack.state / "run-report.json"):
+        path.unlink(missing_ok=True)
+    if software_too:
+        shutil.rmtree(software.SOFTWARE, ignore_errors=True)
+    console.print(f"  removed the state in {stack.state}; downloads are kept in {CACHE}")
+
+
+def in_service_order(stack: Installation, act: Callable[[services.Service], None]) -> None:
+    """Call `act` for every service in starting order."""
+    for wave in services.waves(stack):
+        for service in wave:
+            act(service)

