@@ -341,7 +341,6 @@ def _prometheus(stack: Installation) -> Service:
             f"--storage.tsdb.path={stack.data / 'prometheus'}",
             f"--web.listen-address={HOST}:{stack.ports['prometheus']}",
             "--storage.tsdb.retention.time=30d",
-            f"--web.console.libraries={root / 'usr/share/prometheus/console_libraries'}",
         ],
         ready=lambda: _get(stack, "prometheus", "/-/ready").ok,
         ports=("prometheus",),

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from stack.errors import StackError
-from stack.installation import VENVS, Installation, write_private
+from stack.installation import CONFIG, VENVS, Installation, write_private
 from stack.services import Service, as_service_user
 
 _UNIX_PATH_LIMIT = 100
@@ -53,10 +53,11 @@ class Supervisor:
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",
         }
         for service in services:
+            environment = service.environment | {"STACK_SETTINGS": self._settings_digest(service)}
             command = [*(as_service_user(self.stack) if service.refuses_root else []), *service.command]
             config[f"program:{service.name}"] = {
                 "command": " ".join(_quote(part) for part in command),
-                "environment": ",".join(f"{name}={_quote(value)}" for name, value in service.environment.items()),
+                "environment": ",".join(f"{name}={_quote(value)}" for name, value in environment.items()),
                 "directory": str(service.directory or self.stack.state),
                 "autostart": "false",
                 "autorestart": "true",
@@ -75,6 +76,14 @@ class Supervisor:
             config.write(file)
             file.seek(0)
             write_private(self.config, file.read())
+
+    def _settings_digest(self, service: Service) -> str:
+        """Changes when the service's rendered settings do: supervisord then sees another program, and `up` restarts it."""
+        folder = service.name.split("_")[0]
+        names = [folder, "spark", "connections.json.tmpl"] if folder == "airflow" else [folder]
+        sources = sorted(path for name in names for path in [CONFIG / name, *(CONFIG / name).rglob("*")] if path.is_file())
+        rendered = [self.stack.etc / path.relative_to(CONFIG).with_suffix("" if path.suffix == ".tmpl" else path.suffix) for path in sources]
+        return sha256(b"".join(path.read_bytes() for path in rendered)).hexdigest()[:16]
 
     @property
     def running(self) -> bool:

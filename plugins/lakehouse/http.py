@@ -26,7 +26,7 @@ class HttpClient:
         self.base_url = base_url.rstrip("/")
         self.session = requests.Session()
         self.session.auth = auth
-        self.session.verify = verify
+        self._verify = verify
 
     def request(self, method: str, path: str, *, accept: tuple[int, ...] = (), **options: Any) -> requests.Response:
         """Send a request and return the response when its status is 2xx or one of `accept`.
@@ -38,7 +38,8 @@ class HttpClient:
         repeatable = method in ("GET", "HEAD")
         for wait in (*_PATIENCE, None):
             try:
-                options.setdefault("timeout", TIMEOUT)
+                # `verify` goes with each request: REQUESTS_CA_BUNDLE would take precedence over the session's.
+                options = {"timeout": TIMEOUT, "verify": self._verify} | options
                 response = self.session.request(method, self.base_url + path, allow_redirects=False, **options)
             except requests.exceptions.SSLError as error:
                 raise ServiceError(f"{self.name} at {self.base_url}: TLS failed, check the connection's ca_certs: {_reason(error)}") from error

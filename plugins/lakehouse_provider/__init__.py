@@ -8,10 +8,46 @@ __version__ = "0.1.0"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow's provider manager reads: connection types with their form fields, and extra links."""
+    """What Airflow's provider manager reads: the connection types with their form fields."""
+    address = {
+        "relabeling": {"host": "Server address"},
+        "hidden_fields": ["schema", "port"],
+    }
+    fields = {
+        "public_url": {
+            "label": "Public URL",
+            "description": "The address that people's browsers reach; links and signed URLs use it alone.",
+            "schema": {"type": ["string", "null"], "format": "uri"},
+        },
+        "ca_certs": {
+            "label": "CA certificate",
+            "description": "Path of the certificate authority's file on the workers; empty for the system's own.",
+            "schema": {"type": ["string", "null"]},
+        },
+    }
     return {
         "package-name": "airflow-lakehouse-bundle",
         "name": "Lakehouse",
         "description": "SeaweedFS, Iceberg, Spark, Trino, OpenSearch and Superset as one lakehouse.",
         "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": "superset",
+                "hook-class-name": "lakehouse_provider.hooks.superset.SupersetHook",
+                "hook-name": "Superset",
+                "ui-field-behaviour": address | {"placeholders": {"host": "https://superset.example.org", "login": "airflow"}},
+                "conn-fields": fields,
+            },
+            {
+                "connection-type": "grafana",
+                "hook-class-name": "lakehouse_provider.hooks.grafana.GrafanaHook",
+                "hook-name": "Grafana",
+                "ui-field-behaviour": {
+                    "hidden_fields": ["schema", "port", "login"],
+                    "relabeling": {"host": "Server address", "password": "Service account token"},
+                    "placeholders": {"host": "https://grafana.example.org"},
+                },
+                "conn-fields": fields,
+            },
+        ],
     }

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, RESTError
 from pyiceberg.expressions import And, EqualTo, In
 from pyiceberg.table import Table, TableProperties
 
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 LOADED_FILES = "ops_db.loaded_files"
 INPUTS_PROPERTY = "lakehouse.inputs"
 _TRIES = 30
+# Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
+_MAY_HEAL = (CommitFailedException, CommitStateUnknownException, RESTError, OSError)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def append_once(
         fresh = [entry for entry in unique.values() if entry.checksum not in known]
         if problem is not None and not fresh:
             log.info("the commit to %s whose answer was lost had gone through", table_name)
+        elif problem is not None and not isinstance(problem, _MAY_HEAL):
+            raise problem
         if not fresh:
             if key_column is None and ledger is not None:
                 _note_missing(catalog, table, unique, known, ledger)
@@ -91,10 +95,10 @@ def append_once(
             appended = _commit(table, fresh, tuple(known), key_column)
         except CommitFailedException as error:
             problem = error
-        # What a dead or struggling server raises is no class of PyIceberg's: the outcome is unknown, so the loop looks again.
+        except LakehouseError:
+            raise
+        # Whatever else was raised, the commit may have gone through: the loop looks before it decides.
         except Exception as error:  # noqa: BLE001
-            if isinstance(error, LakehouseError):
-                raise
             problem = error
         else:
             if key_column is None and ledger is not None and appended.snapshot_id is not None:

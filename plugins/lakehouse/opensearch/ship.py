@@ -50,6 +50,7 @@ def ship(
     retention_days: int,
     to_document: Callable[[dict[str, Any]], tuple[datetime | None, dict[str, Any]]],
     index_prefix: str = "logs-",
+    full: bool = False,
     now: datetime | None = None,
 ) -> Shipment:
     """Ship what is new in the table to daily indices `<index_prefix>YYYY.MM.DD`, by the row's event day.
@@ -58,6 +59,7 @@ def ship(
         key_column: its values are the documents' ids, the same for ever.
         retention_days: rows older than that, or more than a day ahead, are refused.
         to_document: a row's event time and document.
+        full: ship the whole current snapshot whatever was shipped before; documents that are there stay as they are.
 
     Raises:
         HistoryError: the snapshot of the last shipment is gone, or the table was replaced or overwritten.
@@ -65,7 +67,7 @@ def ship(
     """
     table = catalog.load_table(table_name)
     head = table.current_snapshot()
-    start = _cursor(catalog, table, table_name)
+    start = None if full else _cursor(catalog, table, table_name)
     if head is None or start == head.snapshot_id:
         return Shipment(0, 0, 0, 0, start, None)
     rows_read = _rows_between(table, start, head.snapshot_id)

@@ -1,0 +1,40 @@
+"""# quality_and_service_levels
+Says whether the data can be trusted and whether the services are quick enough: the checks of every contract, in one Trino query a table,
+then the service levels. Both are kept in `ops_db`.
+
+**Inputs**: all tables, Superset, OpenSearch. **Outputs**: `ops_db.check_results`, `ops_db.service_level_events`.
+
+**On call**: a red check names the rule and what was measured; look at the data, repair it by running its DAG again, then clear the task.
+Warnings and missed timings never turn a task red unless the file says `severity: error`. Old failures may be ignored once a later run is green.
+Runbook: [quality_and_service_levels](/lakehouse/runbooks/quality_and_service_levels)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+from lakehouse_provider.operators.quality import ContractCheckOperator, ServiceLevelsOperator
+from lakehouse_provider.operators.tables import EnsureTablesOperator
+
+from dags._policy import START_DATE, TRINO_POOL, default_args
+from include.assets import DASHBOARDS, Tag, contract
+
+TABLES = ("bronze_option_ticks", "daily_option_summary", "raw_logs", "image_metadata")
+LEVELS = Path(__file__).resolve().parent.parent / "include" / "service_levels.yaml"
+
+with DAG(
+    "quality_and_service_levels",
+    doc_md=__doc__,
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 6 * * *", timezone="UTC"), assets=[DASHBOARDS]),
+    start_date=START_DATE,
+    catchup=False,
+    tags=[Tag.QUALITY],
+    max_active_runs=1,
+    default_args=default_args(),
+):
+    ensure_tables = EnsureTablesOperator(task_id="ensure_tables", contracts=[contract(name) for name in TABLES])
+    checks = [ContractCheckOperator(task_id=f"check_{name}", contract=contract(name), pool=TRINO_POOL) for name in TABLES]
+    # Timings are measured when the checks are through, whatever they found.
+    levels = ServiceLevelsOperator(task_id="service_levels", levels=LEVELS, pool=TRINO_POOL, trigger_rule="all_done")
+    ensure_tables >> checks >> levels

@@ -1,0 +1,1 @@
+"""What this lakehouse holds: contracts, dashboards, jobs, sample data."""

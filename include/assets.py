@@ -1,0 +1,35 @@
+"""Assets and tags of this lakehouse; the one file in `include/` that knows Airflow."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from airflow.sdk import Asset
+
+CONTRACTS = Path(__file__).resolve().parent / "contracts"
+
+
+class Tag(StrEnum):
+    """Tags that a DAG may carry."""
+
+    BRONZE = "bronze"
+    TIER_1 = "tier-1 structured"
+    TIER_2 = "tier-2 semi-structured"
+    TIER_3 = "tier-3 unstructured"
+    DASHBOARDS = "dashboards"
+    QUALITY = "quality"
+    OPERATIONS = "operations"
+
+
+def contract(name: str) -> Path:
+    """The file of a table's contract."""
+    return CONTRACTS / f"{name}.odcs.yaml"
+
+
+BRONZE_OPTION_TICKS = Asset("bronze_option_ticks", uri="iceberg://hive_prod/option_ticks_db/bronze_option_ticks")
+DAILY_OPTION_SUMMARY = Asset("daily_option_summary", uri="iceberg://hive_prod/option_ticks_db/daily_option_summary")
+RAW_LOGS = Asset("raw_logs", uri="iceberg://hive_prod/logs_db/raw_logs")
+OPENSEARCH_LOGS = Asset("opensearch_logs", uri="opensearch://lakehouse/logs")
+IMAGE_METADATA = Asset("image_metadata", uri="iceberg://hive_prod/media_db/image_metadata")
+DASHBOARDS = Asset("dashboards", uri="superset://lakehouse/dashboards")

@@ -1,0 +1,44 @@
+"""How a row of `raw_logs` becomes a document of `logs-*`."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+_MAX_KEYS = 50
+_MAX_LENGTH = 8_000
+
+
+def to_document(row: dict[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
+    """Event time and document; `meta` is opened into flat fields of text, and kept as text where that cannot be.
+
+    Kept as text: what is not a JSON object, or has over 50 keys or 8,000 characters. Values that are not plain are kept as JSON text,
+    so that no two documents disagree on a field's type.
+    """
+    event_time, meta = row["event_time"], row["meta"]
+    document = {
+        "event_time": event_time.isoformat() if event_time else None,
+        "level": row["level"],
+        "message": row["message"],
+        "ingest_time": row["ingest_time"].isoformat(),
+    }
+    if meta is None:
+        return event_time, document
+    fields = _open(meta)
+    if fields is None:
+        return event_time, document | {"meta_text": meta[:_MAX_LENGTH]}
+    return event_time, document | {"service": fields.get("service"), "meta": fields}
+
+
+def _open(meta: str) -> dict[str, str] | None:
+    if len(meta) > _MAX_LENGTH:
+        return None
+    try:
+        parsed = json.loads(meta)
+    except ValueError:
+        return None
+    if not isinstance(parsed, dict) or len(parsed) > _MAX_KEYS:
+        return None
+    # A dot in a key would make an object out of it and clash with a plain field of that name.
+    return {key.replace(".", "_"): value if isinstance(value, str) else json.dumps(value) for key, value in parsed.items()}

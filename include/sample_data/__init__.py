@@ -1,0 +1,1 @@
+"""Sample data: the same for the same day, whoever makes it."""

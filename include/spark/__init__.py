@@ -1,0 +1,1 @@
+"""Spark jobs; each can be run by hand with spark-submit."""

@@ -1,0 +1,47 @@
+"""Brings `daily_option_summary` up to its ticks, day by day."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from lakehouse.exceptions import VerificationError
+
+SQL = Path(__file__).resolve().parent / "sql"
+
+
+def merge(cursor: Any, extra_days: list[date]) -> dict[str, Any]:
+    """Merge the days whose ticks and summary differ, and `extra_days`; returns the days and the rows of the summary.
+
+    Args:
+        cursor: a Trino cursor on the catalog.
+
+    Raises:
+        VerificationError: days still differ after the merge.
+    """
+    days = sorted({*_touched(cursor), *extra_days})
+    if days:
+        cursor.execute(statement(days))
+        cursor.fetchall()
+    left = _touched(cursor)
+    if left:
+        raise VerificationError(f"daily_option_summary still differs from its ticks on {[day.isoformat() for day in left]}")
+    cursor.execute("SELECT count(*) FROM option_ticks_db.daily_option_summary")
+    return {"days": [day.isoformat() for day in days], "rows": cursor.fetchone()[0]}
+
+
+def statement(days: list[date]) -> str:
+    """The MERGE for these days; nothing but dates enters it."""
+    text = (SQL / "merge_daily_summary.sql").read_text()
+    listed = ", ".join(f"({_date(day)})" for day in days)
+    return text.replace(":days", listed).replace(":first_day", _date(days[0])).replace(":last_day", _date(days[-1]))
+
+
+def _touched(cursor: Any) -> list[date]:
+    cursor.execute((SQL / "touched_days.sql").read_text())
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _date(day: date) -> str:
+    return f"DATE '{day:%Y-%m-%d}'"

@@ -1,0 +1,1 @@
+"""Images: looked at whole, stored by content, registered once."""

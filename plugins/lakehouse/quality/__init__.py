@@ -1,0 +1,1 @@
+"""The checks of a contract, run by Trino."""

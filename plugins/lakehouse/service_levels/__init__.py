@@ -1,0 +1,1 @@
+"""Service levels: measured by stated rules, kept as events."""

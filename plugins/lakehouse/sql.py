@@ -1,0 +1,34 @@
+"""Quoting for Trino: every identifier and value that enters a statement passes through here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lakehouse.exceptions import ConfigurationError
+
+
+
+def identifier(name: str) -> str:
+    """A quoted identifier; quotes within it are doubled (SQL:2016, 5.2 <delimited identifier>)."""
+    if not name or "\x00" in name:
+        raise ConfigurationError(f"{name!r} cannot be a column or table name")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def table(name: str) -> str:
+    """A quoted `schema.table` or `catalog.schema.table`."""
+    return ".".join(identifier(part) for part in name.split("."))
+
+
+def literal(value: Any) -> str:
+    """A literal of a string, number, boolean or null."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    if "\x00" in text:
+        raise ConfigurationError("a value with a NUL character cannot be used in a statement")
+    return "'" + text.replace("'", "''") + "'"

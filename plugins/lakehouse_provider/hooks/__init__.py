@@ -1,0 +1,1 @@
+"""Hooks: an Airflow connection turned into one of the engines' clients."""

@@ -1,0 +1,1 @@
+"""Operators: an engine called with what the connections say."""

@@ -1,0 +1,154 @@
+"""Is a service there, does it take our credentials, and do they reach no further than they should?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+from lakehouse_provider.hooks.extras import base_url, public_url
+from lakehouse_provider.hooks.object_store import ObjectStoreHook
+from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
+from lakehouse_provider.hooks.superset import SupersetHook
+from lakehouse_provider.operators.base import LakehouseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PROBE_TABLE = "preflight_db.probe"
+PROBE_ROWS = 3
+
+
+class PreflightOperator(LakehouseOperator):
+    """Checks one service; the error names the service, the reason and what to do.
+
+    Args:
+        service: object_store, catalog, trino, opensearch, superset, prometheus or ops_database.
+        conn_id: the service's connection, where its page is linked from.
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, service: str, conn_id: str, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.service, self.conn_id = service, conn_id
+
+    def execute(self, context: Context) -> str:
+        """Returns one line about what was found."""
+        found = CHECKS[self.service]()
+        self.log.info("%s: %s", self.service, found)
+        self.show_result(context, public_url(BaseHook.get_connection(self.conn_id)))
+        return found
+
+
+def _object_store() -> str:
+    from lakehouse.exceptions import LakehouseError, ServiceError
+
+    store = ObjectStoreHook().store
+    key, body = "preflight/probe", b"probe"
+    store.put(key, body)
+    if store.read(key) != body:
+        raise LakehouseError(f"s3://{store.bucket}/{key} reads back differently")
+    readonly = ObjectStoreHook("lakehouse_s3_readonly").store
+    try:
+        readonly.put("preflight/must-not-be", body)
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+    else:
+        raise LakehouseError("lakehouse_s3_readonly can write: give it a read-only identity")
+    store.delete(key)
+    return f"s3://{store.bucket} at {store.endpoint_url}: write, read and delete work; the read-only key cannot write"
+
+
+def _catalog() -> str:
+    """Leaves the probe table behind for Trino and Spark."""
+    import pyarrow as pa
+    from lakehouse.exceptions import TransientError
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError
+
+    try:
+        catalog = LakehouseCatalogHook().catalog
+        namespaces = len(catalog.list_namespaces())
+    except OSError as error:
+        raise TransientError(f"the Iceberg catalog does not answer: {error}: check that it runs, and connection lakehouse_catalog") from error
+    try:
+        catalog.create_namespace(PROBE_TABLE.split(".")[0])
+    except NamespaceAlreadyExistsError:
+        pass
+    try:
+        catalog.drop_table(PROBE_TABLE)
+    except NoSuchTableError:
+        pass
+    rows = pa.table({"number": pa.array(range(PROBE_ROWS), pa.int64())})
+    catalog.create_table(PROBE_TABLE, schema=rows.schema).append(rows)
+    return f"{namespaces} namespaces; {PROBE_TABLE} made with {PROBE_ROWS} rows by PyIceberg"
+
+
+def _trino() -> str:
+    from airflow.providers.trino.hooks.trino import TrinoHook
+    from lakehouse.exceptions import LakehouseError, TransientError
+    from requests import RequestException
+    from trino.exceptions import Error as TrinoError
+
+    connection = BaseHook.get_connection("lakehouse_trino")
+    where = f"Trino at {connection.host}:{connection.port}"
+    try:
+        cursor = TrinoHook("lakehouse_trino").get_conn().cursor()
+        version, rows = cursor.execute(f"SELECT node_version, (SELECT count(*) FROM {PROBE_TABLE}) FROM system.runtime.nodes").fetchone()  # noqa: S608
+    except (RequestException, TrinoError) as error:
+        raise TransientError(f"{where} does not answer: {error}: check that it runs, and connection lakehouse_trino") from error
+    if rows != PROBE_ROWS:
+        raise LakehouseError(f"{where} counts {rows} rows in {PROBE_TABLE}, PyIceberg wrote {PROBE_ROWS}: both must use one catalog")
+    return f"Trino {version} sees the {rows} rows that PyIceberg wrote"
+
+
+def _opensearch() -> str:
+    from lakehouse.exceptions import LakehouseError
+
+    client = LakehouseOpenSearchHook().client
+    version = client.version()
+    refused = client.request("PUT", "/not-ours", accept=(403,))
+    if refused.status_code != 403:
+        raise LakehouseError("lakehouse_opensearch may make indices other than logs-*: limit its role")
+    LakehouseOpenSearchHook("lakehouse_opensearch_admin").client.request("GET", "/_cat/templates?format=json")
+    return f"OpenSearch {version} over verified TLS; the shipper is limited to logs-*"
+
+
+def _superset() -> str:
+    admin, viewer = SupersetHook().client, SupersetHook("lakehouse_superset_viewer").client
+    return f"Superset {admin.version()}; signed in as {admin.me()} and as {viewer.me()}"
+
+
+def _prometheus() -> str:
+    from lakehouse.http import HttpClient
+
+    client = HttpClient("Prometheus", base_url(BaseHook.get_connection("lakehouse_prometheus"), "http"))
+    version = client.request("GET", "/api/v1/status/buildinfo").json()["data"]["version"]
+    targets = client.request("GET", "/api/v1/targets").json()["data"]["activeTargets"]
+    down = sorted(target["labels"]["job"] for target in targets if target["health"] == "down")
+    return f"Prometheus {version}, {len(targets)} targets" + (f"; not answering: {', '.join(down)}" if down else "")
+
+
+def _ops_database() -> str:
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+    from lakehouse.exceptions import TransientError
+    from psycopg2 import OperationalError
+
+    try:
+        row = PostgresHook("lakehouse_ops").get_first("SHOW server_version")
+    except OperationalError as error:
+        raise TransientError(f"PostgreSQL of lakehouse_ops does not answer: {error}: check that it runs, and its connection") from error
+    return f"PostgreSQL {row[0]}"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "object_store": _object_store,
+    "catalog": _catalog,
+    "trino": _trino,
+    "opensearch": _opensearch,
+    "superset": _superset,
+    "prometheus": _prometheus,
+    "ops_database": _ops_database,
+}

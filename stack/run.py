@@ -1,0 +1,176 @@
+"""`make run`: the pipeline through the real scheduler, in an order that lets quality come last, and the report about it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from rich.table import Table
+
+from stack.airflow_api import FINISHED, AirflowApi, parse_time, seconds_of
+from stack.errors import StackError
+from stack.installation import Installation
+from stack.lifecycle import console, failing
+from stack.memory import MemoryWatch
+from stack.report import Report, build_report
+from stack.supervisor import Supervisor
+
+PIPELINE = (
+    "bronze_raw_logs",
+    "ship_logs",
+    "upload_images",
+    "bronze_option_ticks",
+    "daily_option_summary",
+    "sync_dashboards",
+    "quality_and_service_levels",
+)
+PREFLIGHT = "preflight"
+DAYS, EARLIER_ROWS, LOG_ROWS = 30, 10_000, 5_000
+# How long an asset's event may take to start its consumer before the consumer is started by hand.
+_EVENT_SECONDS = 20
+_RUN_SECONDS = 1800
+
+
+def run_pipeline(stack: Installation, *, date: str | None, rows: int) -> int:
+    """Run everything and report; returns the exit code, 0 when the data and every page are right.
+
+    Args:
+        date: the day to write as YYYY-MM-DD; None for yesterday (UTC).
+        rows: ticks of that day.
+    """
+    console.rule("Preflight", align="left")
+    if problems := failing(stack):
+        raise StackError("these services do not answer:\n  " + "\n  ".join(problems))
+    day = _day(date)
+    api = AirflowApi(stack)
+    api.wait_for_dags([PREFLIGHT, *PIPELINE])
+    started = datetime.now(UTC)
+    pid = int(Supervisor(stack).pid_file.read_text())
+    runs: dict[str, str] = {}
+    with MemoryWatch(pid) as memory:
+        runs[PREFLIGHT] = _run(api, PREFLIGHT)
+        _require(api, runs)
+        console.rule(f"Pipeline for {day}", align="left")
+        _pipeline(api, runs, day, rows)
+    report = build_report(stack, api, runs, memory.peak_mb)
+    target = stack.state / "run-report.json"
+    target.write_text(json.dumps(report.as_dict(), indent=2) + "\n")
+    _print(report, api, runs)
+    console.print(f"report: {target} (pipeline took {(datetime.now(UTC) - started).total_seconds():.0f} s)")
+    return 0 if report.good else 1
+
+
+def _day(text: str | None) -> date:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    if text is None:
+        return yesterday
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise StackError(f"DATE={text}: write a day as YYYY-MM-DD") from error
+
+
+def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> None:
+    """Producers first; each consumer runs after the newest event of what it reads."""
+    logs = _start(api, "bronze_raw_logs", {"sample_rows": LOG_ROWS})
+    images = _start(api, "upload_images", {"sample": True})
+    ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS}
+    # With this logical date it is the scheduler's own run of the day, which would otherwise come beside it.
+    own = datetime(day.year, day.month, day.day, 0, 15, tzinfo=UTC)
+    taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks")}
+    ticks = _start(api, "bronze_option_ticks", ticks_conf, None if own in taken else own)
+    runs["bronze_raw_logs"] = _finish(api, "bronze_raw_logs", logs)
+    runs["ship_logs"] = _consumer(api, "ship_logs", runs, "bronze_raw_logs")
+    runs["upload_images"] = _finish(api, "upload_images", images)
+    runs["bronze_option_ticks"] = _finish(api, "bronze_option_ticks", ticks)
+    for consumer, producer in (
+        ("daily_option_summary", "bronze_option_ticks"),
+        ("sync_dashboards", "daily_option_summary"),
+        ("quality_and_service_levels", "sync_dashboards"),
+    ):
+        if api.run(producer, runs[producer])["state"] != "success":
+            return
+        runs[consumer] = _consumer(api, consumer, runs, producer)
+
+
+def _run(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+    return _finish(api, dag_id, _start(api, dag_id, conf))
+
+
+def _start(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None, logical_date: datetime | None = None) -> str:
+    run_id = api.trigger(dag_id, conf, logical_date)
+    api.unpause(dag_id)
+    return run_id
+
+
+def _consumer(api: AirflowApi, dag_id: str, runs: dict[str, str], producer: str) -> str:
+    """The run of an asset-scheduled DAG that began after its producer's end; started by hand when no event did."""
+    produced = parse_time(api.run(producer, runs[producer])["end_date"])
+    api.unpause(dag_id)
+    deadline = time.monotonic() + _EVENT_SECONDS
+    while time.monotonic() < deadline:
+        newer = [run for run in api.runs(dag_id, limit=5) if parse_time(run["queued_at"] or run["run_after"]) >= produced - timedelta(seconds=5)]
+        if newer:
+            return _finish(api, dag_id, newer[0]["dag_run_id"])
+        time.sleep(1)
+    return _finish(api, dag_id, api.trigger(dag_id))
+
+
+def _finish(api: AirflowApi, dag_id: str, run_id: str) -> str:
+    """Wait for a run's end, saying what goes on."""
+    started = time.monotonic()
+    last = ""
+    while time.monotonic() - started < _RUN_SECONDS:
+        run = api.run(dag_id, run_id)
+        if run["state"] in FINISHED:
+            colour = "green" if run["state"] == "success" else "red"
+            console.print(f"  [{colour}]{run['state']:8}[/{colour}] {dag_id} in {seconds_of(run):.0f} s")
+            return run_id
+        if run["state"] != last:
+            last = run["state"]
+            console.print(f"  {last:8} {dag_id}")
+        time.sleep(1)
+    raise StackError(f"{dag_id} did not finish in {_RUN_SECONDS} s; see {api.base}/dags/{dag_id}/runs/{run_id}")
+
+
+def _require(api: AirflowApi, runs: dict[str, str]) -> None:
+    failures = api.failures(PREFLIGHT, runs[PREFLIGHT])
+    if failures:
+        raise StackError("preflight failed, so the pipeline was not started:\n  " + "\n  ".join(failures))
+
+
+def _print(report: Report, api: AirflowApi, runs: dict[str, str]) -> None:
+    """One table for people."""
+    table = Table("what", "value", "", title="Run report", title_justify="left")
+    for column in table.columns:
+        column.overflow = "fold"
+    for dag in report.dags:
+        table.add_row(dag["dag_id"], _state(dag["state"]), f"{dag['seconds']:.0f} s" if dag["seconds"] else "")
+    table.add_section()
+    for name, facts in report.tables.items():
+        table.add_row(name, f"{facts['rows']:,} rows", f"snapshot {facts['snapshot_id']}")
+    table.add_row("documents logs-*", f"{report.documents['logs-*']:,}", "")
+    table.add_row("images", f"{report.images['registered']} registered", f"{report.images['refused']} refused")
+    table.add_section()
+    for board in report.dashboards:
+        table.add_row(board["name"], f"{board['charts_ok']} charts ok, {board['charts_failed']} failed", board["url"])
+    checks = report.checks
+    table.add_row("checks", f"{checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed", "")
+    for level in report.service_levels:
+        verdict = "met" if level["met"] else ("[yellow]missed[/yellow]" if level["met"] is False else "not measured")
+        table.add_row(level["name"], f"{level['measured']} {level['unit']}", f"target {level['target']:g} {level['unit']}: {verdict}")
+    table.add_row("peak memory", f"{report.peak_memory_mb} MB", "proportional set size of the whole stack while the pipeline ran")
+    table.add_section()
+    for page in report.pages:
+        table.add_row(page["name"], f"HTTP {page['http_status']}", page["url"])
+    console.print(table)
+    for dag_id, run_id in runs.items():
+        for failure in api.failures(dag_id, run_id):
+            console.print(f"[red]{failure}[/red]", markup=True)
+
+
+def _state(state: str) -> str:
+    colour = {"success": "green", "failed": "red"}.get(state)
+    return f"[{colour}]{state}[/{colour}]" if colour else state
