@@ -1,4 +1,4 @@
-# `make help` lists the commands. Settings: DATE=YYYY-MM-DD ROWS=1000000 PORT_OFFSET=0 STATE=var/stack PYTHON=python3
+# `make help` lists the commands. Settings: DATE=YYYY-MM-DD ROWS=1000000 PORT_OFFSET=0 STATE=var PYTHON=python3
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

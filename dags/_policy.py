@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
 from lakehouse_provider.params import refuse_unknown_params
 
 # Nothing is caught up: a day that is missing is written by hand or by a backfill.
-START_DATE = datetime(2026, 1, 1)  # noqa: DTZ001  # Airflow reads it in its default time zone, UTC
+START_DATE = datetime(2026, 1, 1)  # Airflow reads it in its default time zone, UTC
 
 # Only what can heal by waiting is tried again; a wrong password, mapping or bucket fails at once.
 RETRY_POLICY = ExceptionRetryPolicy(

@@ -5,7 +5,7 @@ rows is left alone.
 
 **Inputs**: `include/sample_data/symbols.csv`. **Output**: the table, and the asset `bronze_option_ticks`.
 
-**On call**: clear the failed task; a run may be repeated at any time. Old failures may be ignored once a later run of the same day is green.
+**On call**: clear the failed task; a run may be repeated at any time. Old failures may be ignored once a later run of that day is green.
 Runbook: [bronze_option_ticks](/lakehouse/runbooks/bronze_option_ticks)
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
-from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 from dags._policy import SPARK_POOL, START_DATE, default_args
 from include.assets import BRONZE_OPTION_TICKS, Tag, contract
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 JOB = Path(__file__).resolve().parent.parent / "include" / "spark" / "option_ticks.py"
 TABLE = "option_ticks_db.bronze_option_ticks"

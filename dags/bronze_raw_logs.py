@@ -12,11 +12,11 @@ Runbook: [bronze_raw_logs](/lakehouse/runbooks/bronze_raw_logs)
 from __future__ import annotations
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
-from lakehouse_provider.operators.logs import LoadJsonLinesOperator
-from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 from dags._policy import START_DATE, default_args
 from include.assets import RAW_LOGS, Tag, contract
+from lakehouse_provider.operators.logs import LoadJsonLinesOperator
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 CONTRACT = contract("raw_logs")
 LANDING = "landing/logs/"
@@ -46,7 +46,11 @@ with DAG(
     max_active_runs=1,
     params={
         "sample_rows": Param(
-            0, type="integer", minimum=0, maximum=1_000_000, description="First put this many sample lines of the last 24 hours there; 0: none"
+            0,
+            type="integer",
+            minimum=0,
+            maximum=1_000_000,
+            description="First put this many sample lines of the last 24 hours there; 0: none",
         )
     },
     default_args=default_args(),

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, get_current_context, task
-from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 from dags._policy import START_DATE, TRINO_POOL, default_args
 from include.assets import BRONZE_OPTION_TICKS, DAILY_OPTION_SUMMARY, Tag, contract
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 
 @task(outlets=[DAILY_OPTION_SUMMARY], pool=TRINO_POOL)
@@ -24,14 +24,14 @@ def merge() -> dict[str, Any]:
     """Merges the touched days and reads the counts back."""
     from datetime import date
 
-    from airflow.providers.trino.hooks.trino import TrinoHook
     from include.summary import merge as merge_days
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+    from lakehouse_provider.hooks.trino import trino_cursor
 
     context = get_current_context()
     events = (context.get("triggering_asset_events") or {}).get(BRONZE_OPTION_TICKS, [])
     named = sorted({day for event in events for day in event.extra.get("days", [])})
-    facts = merge_days(TrinoHook("lakehouse_trino").get_conn().cursor(), [date.fromisoformat(day) for day in named])
+    facts = merge_days(trino_cursor(), [date.fromisoformat(day) for day in named])
     snapshot = LakehouseCatalogHook().catalog.load_table("option_ticks_db.daily_option_summary").current_snapshot()
     facts |= {"snapshot_id": snapshot.snapshot_id if snapshot else None}
     context["outlet_events"][DAILY_OPTION_SUMMARY].extra.update(facts)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG
-from lakehouse_provider.operators.preflight import PROBE_ROWS, PROBE_TABLE, PreflightOperator
 
 from dags._policy import SPARK_POOL, START_DATE, default_args
 from include.assets import Tag
+from lakehouse_provider.operators.preflight import PROBE_ROWS, PROBE_TABLE, PreflightOperator
 
 JOB = Path(__file__).resolve().parent.parent / "include" / "spark" / "preflight.py"
 

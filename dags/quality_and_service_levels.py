@@ -5,7 +5,8 @@ then the service levels. Both are kept in `ops_db`.
 **Inputs**: all tables, Superset, OpenSearch. **Outputs**: `ops_db.check_results`, `ops_db.service_level_events`.
 
 **On call**: a red check names the rule and what was measured; look at the data, repair it by running its DAG again, then clear the task.
-Warnings and missed timings never turn a task red unless the file says `severity: error`. Old failures may be ignored once a later run is green.
+Warnings never turn a task red, missed timings only where the file says `severity: error`. Old failures may be ignored once a later run is
+green.
 Runbook: [quality_and_service_levels](/lakehouse/runbooks/quality_and_service_levels)
 """
 
@@ -14,11 +15,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
-from lakehouse_provider.operators.quality import ContractCheckOperator, ServiceLevelsOperator
-from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 from dags._policy import START_DATE, TRINO_POOL, default_args
 from include.assets import DASHBOARDS, Tag, contract
+from lakehouse_provider.operators.quality import ContractCheckOperator, ServiceLevelsOperator
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 TABLES = ("bronze_option_ticks", "daily_option_summary", "raw_logs", "image_metadata")
 LEVELS = Path(__file__).resolve().parent.parent / "include" / "service_levels.yaml"

@@ -14,12 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
-from lakehouse_provider.operators.logs import IcebergToOpenSearchOperator
-from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 from dags._policy import START_DATE, default_args
 from include.assets import OPENSEARCH_LOGS, RAW_LOGS, Tag, contract
 from include.logs import to_document
+from lakehouse_provider.operators.logs import IcebergToOpenSearchOperator
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 CONTRACT = contract("raw_logs")
 TEMPLATE = Path(__file__).resolve().parent.parent / "include" / "opensearch" / "logs_template.json"

@@ -14,10 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from airflow.sdk import DAG
-from lakehouse_provider.operators.dashboards import SupersetSyncOperator
 
 from dags._policy import START_DATE, default_args
 from include.assets import DAILY_OPTION_SUMMARY, DASHBOARDS, Tag
+from lakehouse_provider.operators.dashboards import SupersetSyncOperator
 
 FOLDER = Path(__file__).resolve().parent.parent / "include" / "dashboards" / "superset"
 

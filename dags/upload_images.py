@@ -12,11 +12,11 @@ Runbook: [upload_images](/lakehouse/runbooks/upload_images)
 from __future__ import annotations
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
-from lakehouse_provider.operators.images import ImagesToIcebergOperator
-from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 from dags._policy import DECODE_POOL, START_DATE, default_args
 from include.assets import IMAGE_METADATA, Tag, contract
+from lakehouse_provider.operators.images import ImagesToIcebergOperator
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 CONTRACT = contract("image_metadata")
 LANDING = "landing/images/"

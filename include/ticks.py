@@ -6,10 +6,9 @@ import json
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from include.spark.option_ticks import RECIPES_PROPERTY, recipe
 from lakehouse.exceptions import VerificationError
 from lakehouse.iceberg.table import rows_by_day
-
-from include.spark.option_ticks import RECIPES_PROPERTY, recipe
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -30,9 +29,7 @@ def days_to_write(table: Table, wanted: dict[date, int], seed: int) -> dict[date
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         recipes |= json.loads(summary.get(RECIPES_PROPERTY, "{}"))
     return {
-        day: rows
-        for day, rows in sorted(wanted.items())
-        if there.get(day, 0) != rows or recipes.get(day.isoformat()) != recipe(rows, seed)
+        day: rows for day, rows in sorted(wanted.items()) if there.get(day, 0) != rows or recipes.get(day.isoformat()) != recipe(rows, seed)
     }
 
 

@@ -17,7 +17,7 @@ from stack.supervisor import Supervisor
 def main(arguments: list[str] | None = None) -> int:
     """Run one command of the stack; returns the exit code."""
     parser = argparse.ArgumentParser(prog="stack", description=__doc__)
-    parser.add_argument("--state", type=Path, default=Path(os.environ.get("STATE") or REPO / "var" / "stack"))
+    parser.add_argument("--state", type=Path, default=Path(os.environ.get("STATE") or REPO / "var"))
     parser.add_argument("--port-offset", type=int, default=int(os.environ.get("PORT_OFFSET") or 0))
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install what the services need")

@@ -29,7 +29,9 @@ class AirflowApi:
         body = {"username": "admin", "password": self._password}
         response = requests.post(f"{self.base}/auth/token", json=body, timeout=30)
         if response.status_code != 201:
-            raise StackError(f"Airflow refused the admin's password with {response.status_code}: is the stack in var/ of this installation?")
+            raise StackError(
+                f"Airflow refused the admin's password with {response.status_code}: is the stack in var/ of this installation?"
+            )
         self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
     def call(self, method: str, path: str, **options: Any) -> Any:
@@ -60,7 +62,9 @@ class AirflowApi:
         deadline = time.monotonic() + seconds
         while missing := sorted(set(dag_ids) - self.dags().keys()):
             if time.monotonic() > deadline:
-                raise StackError(f"Airflow does not show {missing}: {self.import_errors() or 'see `make logs SERVICE=airflow_dag_processor`'}")
+                raise StackError(
+                    f"Airflow does not show {missing}: {self.import_errors() or 'see `make logs SERVICE=airflow_dag_processor`'}"
+                )
             time.sleep(1)
 
     def unpause(self, dag_id: str) -> None:

@@ -17,8 +17,9 @@ def check_free(stack: Installation, names: list[str]) -> None:
     wanted = {stack.ports[name]: name for name in names}
     taken = []
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port in wanted:
-            taken.append(f"{connection.laddr.port} ({wanted.pop(connection.laddr.port)}) is held by {_owner(connection.pid)}")
+        port = connection.laddr.port if connection.laddr else None
+        if connection.status == psutil.CONN_LISTEN and port in wanted:
+            taken.append(f"{port} ({wanted.pop(port)}) is held by {_owner(connection.pid)}")
     if taken:
         ways = "stop it, or move the stack with `make run PORT_OFFSET=1000`, or one port in config/ports.toml"
         raise StackError("ports already in use:\n  " + "\n  ".join(sorted(taken)) + f"\n{ways}")

@@ -114,8 +114,8 @@ def _table(stack: Installation, name: str) -> dict[str, Any]:
 def query(stack: Installation, sql: str) -> list[list[Any]]:
     """Rows of a statement, over Trino's client protocol (trino.io/docs, "Trino client REST API")."""
     headers = {"X-Trino-User": "report", "X-Trino-Catalog": "hive_prod"}
-    address: str | None = f"http://{HOST}:{stack.ports['trino']}/v1/statement"
-    answer = requests.post(address, data=sql.encode(), headers=headers, timeout=60).json()
+    statements = f"http://{HOST}:{stack.ports['trino']}/v1/statement"
+    answer = requests.post(statements, data=sql.encode(), headers=headers, timeout=60).json()
     rows: list[list[Any]] = list(answer.get("data", []))
     while address := answer.get("nextUri"):
         answer = requests.get(address, headers=headers, timeout=60).json()

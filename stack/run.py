@@ -111,7 +111,9 @@ def _consumer(api: AirflowApi, dag_id: str, runs: dict[str, str], producer: str)
     api.unpause(dag_id)
     deadline = time.monotonic() + _EVENT_SECONDS
     while time.monotonic() < deadline:
-        newer = [run for run in api.runs(dag_id, limit=5) if parse_time(run["queued_at"] or run["run_after"]) >= produced - timedelta(seconds=5)]
+        newer = [
+            run for run in api.runs(dag_id, limit=5) if parse_time(run["queued_at"] or run["run_after"]) >= produced - timedelta(seconds=5)
+        ]
         if newer:
             return _finish(api, dag_id, newer[0]["dag_run_id"])
         time.sleep(1)

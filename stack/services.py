@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stack import software
 from stack.errors import StackError
-from stack.installation import HOST, VENVS, Installation, write_private
+from stack.installation import HOST, REPO, VENVS, Installation, write_private
 
 # Servers that refuse root run as this user when the stack is started by root.
 SERVICE_USER = "lakehouse"
@@ -79,7 +79,18 @@ def _postgres(stack: Installation) -> Service:
     def prepare() -> None:
         owned = _owned_by_service_user(data)
         if not (data / "PG_VERSION").exists():
-            initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256"]
+            initdb: list[str | Path] = [
+                binaries / "initdb",
+                "-D",
+                data,
+                "-U",
+                "postgres",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "-A",
+                "scram-sha-256",
+            ]
             password = stack.data / "postgres-password"
             write_private(password, stack.secrets["POSTGRES_PASSWORD"])
             if owned:
@@ -232,7 +243,7 @@ def _superset(stack: Installation) -> list[Service]:
         home.mkdir(parents=True, exist_ok=True)
         passwords = {name: stack.secrets[name] for name in ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD")}
         once = stack.data / "superset" / ".provisioned"
-        lock = (software.REPO / "requirements" / "superset.txt").read_text()
+        lock = (REPO / "requirements" / "superset.txt").read_text()
         if once.exists() and once.read_text() == lock:
             return
         run = {**os.environ, **environment, **passwords}
@@ -244,7 +255,9 @@ def _superset(stack: Installation) -> list[Service]:
 
     def worker_ready() -> bool:
         ping = [binaries / "celery", "--app=superset.tasks.celery_app:app", "inspect", "ping", "--timeout=5"]
-        result = subprocess.run(ping, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(
+            [str(part) for part in ping], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+        )
         return "pong" in result.stdout
 
     bind = f"{HOST}:{stack.ports['superset']}"
@@ -423,7 +436,7 @@ def _answers(stack: Installation, port: str) -> bool:
     return _get(stack, port, "/").status_code < 500
 
 
-def _check_call(command: list[str | Path], env: dict[str, str] | None = None, log: Path | None = None) -> None:
+def _check_call(command: Sequence[str | Path], env: dict[str, str] | None = None, log: Path | None = None) -> None:
     result = subprocess.run(
         [str(part) for part in command],
         env=env,

@@ -10,7 +10,8 @@ import subprocess
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -46,7 +47,7 @@ def install_environment(name: str, locks: tuple[Path, ...], *, editable: bool = 
     uv = VENVS / "stack" / "bin" / "uv"
     if not (folder / "bin" / "python").exists():
         _run([uv, "venv", "--quiet", "--clear", "--python", PYTHON, folder])
-    install = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--python", folder / "bin" / "python", *locks]
+    install: list[str | Path] = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--python", folder / "bin" / "python", *locks]
     _run(install)
     if editable:
         python = folder / "bin" / "python"
@@ -67,9 +68,9 @@ def install_java_servers() -> None:
     for name, artifact in artifacts.items():
         archive = _download(name, artifact)
         if artifact["packaging"] == "jar":
-            _once(JARS / archive.name, lambda target, archive=archive: shutil.copyfile(archive, target))
-    _once(SOFTWARE / "trino", lambda target: _unpack(_archive(artifacts["trino"]), target))
-    _once(SOFTWARE / "opensearch", lambda target: _unpack_opensearch(artifacts, target))
+            _once(JARS / archive.name, partial(shutil.copyfile, archive))
+    _once(SOFTWARE / "trino", partial(_unpack, _archive(artifacts["trino"])))
+    _once(SOFTWARE / "opensearch", partial(_unpack_opensearch, artifacts))
 
 
 def _unpack_opensearch(artifacts: dict[str, dict[str, str]], target: Path) -> None:
@@ -78,7 +79,7 @@ def _unpack_opensearch(artifacts: dict[str, dict[str, str]], target: Path) -> No
     shutil.rmtree(target / "modules" / "analysis-common")
     plugin = target / "plugins" / "opensearch-security"
     with zipfile.ZipFile(_archive(artifacts["opensearch-security"])) as archive:
-        archive.extractall(plugin)
+        archive.extractall(plugin)  # noqa: S202  # its SHA-256 was checked
     descriptor = plugin / "plugin-descriptor.properties"
     version = artifacts["opensearch"]["version"]
     descriptor.write_text(re.sub(r"^opensearch\.version=.*$", f"opensearch.version={version}", descriptor.read_text(), flags=re.M))
@@ -219,7 +220,7 @@ def _unpack(archive: Path, target: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as file:
-            file.extractall(folder)
+            file.extractall(folder)  # noqa: S202  # its SHA-256 was checked
             for entry in file.infolist():  # zipfile drops the executable bit
                 if entry.external_attr >> 16 & 0o111:
                     (folder / entry.filename).chmod(0o755)
@@ -230,7 +231,7 @@ def _unpack(archive: Path, target: Path) -> None:
     folder.rmdir()
 
 
-def _run(command: list[str | Path], env: dict[str, str] | None = None) -> None:
+def _run(command: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
     result = subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()

@@ -82,7 +82,9 @@ class Supervisor:
         folder = service.name.split("_")[0]
         names = [folder, "spark", "connections.json.tmpl"] if folder == "airflow" else [folder]
         sources = sorted(path for name in names for path in [CONFIG / name, *(CONFIG / name).rglob("*")] if path.is_file())
-        rendered = [self.stack.etc / path.relative_to(CONFIG).with_suffix("" if path.suffix == ".tmpl" else path.suffix) for path in sources]
+        rendered = [
+            self.stack.etc / path.relative_to(CONFIG).with_suffix("" if path.suffix == ".tmpl" else path.suffix) for path in sources
+        ]
         return sha256(b"".join(path.read_bytes() for path in rendered)).hexdigest()[:16]
 
     @property
@@ -128,7 +130,8 @@ class Supervisor:
     def start(self, name: str) -> None:
         """Start a service without waiting for it."""
         if self.state(name) not in ("RUNNING", "STARTING"):
-            self._call("startProcess", name, False)
+            wait = False
+            self._call("startProcess", name, wait)
 
     def stop(self, name: str) -> None:
         """Stop a service and wait until its processes are gone."""
@@ -170,7 +173,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002  # there is one socket
         return _UnixConnection(self._path)
 
 

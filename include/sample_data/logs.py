@@ -33,7 +33,11 @@ def _slot(start: datetime, rows: int) -> bytes:
     lines = []
     for moment in moments:
         level = rng.choices(("INFO", "WARN", "ERROR"), weights=(85, 10, 5))[0]
-        meta = {"user": f"user-{rng.randrange(40):02d}", "order_id": f"ORD-{rng.randrange(100_000):05d}", "service": rng.choice(_SERVICES)}
+        meta: dict[str, str | int] = {
+            "user": f"user-{rng.randrange(40):02d}",
+            "order_id": f"ORD-{rng.randrange(100_000):05d}",
+            "service": rng.choice(_SERVICES),
+        }
         meta |= {"latency_ms": rng.randrange(1, 900)}
         event_time = (start + timedelta(seconds=moment)).isoformat(timespec="microseconds")
         lines.append(json.dumps({"event_time": event_time, "level": level, "message": rng.choice(_MESSAGES[level]), "meta": meta}))

@@ -2,7 +2,7 @@
 
 By hand:
 
-    SPARK_CONF_DIR=var/stack/etc/spark spark-submit include/spark/option_ticks.py \\
+    SPARK_CONF_DIR=var/etc/spark spark-submit include/spark/option_ticks.py \\
         --table hive_prod.option_ticks_db.bronze_option_ticks --days 2026-11-20=10000,2026-11-21=1000000 \\
         --columns timestamp,symbol,bid_price,bid_size,ask_price,ask_size,last_price,volume,exchange,ingest_time
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ def split_rows(rows: int, weights: list[float]) -> list[int]:
     """`rows` shared out by weight; the parts add up to `rows` exactly."""
     edges = np.floor(np.cumsum(weights) / np.sum(weights) * rows + 0.5).astype(int)
     edges[-1] = rows
-    return np.diff(edges, prepend=0).tolist()
+    return [int(part) for part in np.diff(edges, prepend=0)]
 
 
 def ticks_of_symbol(day: date, symbol: str, exchange: str | None, start: float, volatility: float, rows: int, seed: int) -> pa.RecordBatch:
@@ -87,7 +87,7 @@ def ticks_of_symbol(day: date, symbol: str, exchange: str | None, start: float, 
 
 
 def _cents(prices: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.round(np.maximum(prices, 0.01), 2)
+    return np.round(np.maximum(prices, 0.01), 2).astype(np.float64)
 
 
 def main() -> None:
@@ -113,7 +113,7 @@ def main() -> None:
     ]
     seed = options.seed
 
-    def generate(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def generate(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for unit in batch.to_pylist():
                 yield ticks_of_symbol(

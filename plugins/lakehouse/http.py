@@ -42,7 +42,9 @@ class HttpClient:
                 options = {"timeout": TIMEOUT, "verify": self._verify} | options
                 response = self.session.request(method, self.base_url + path, allow_redirects=False, **options)
             except requests.exceptions.SSLError as error:
-                raise ServiceError(f"{self.name} at {self.base_url}: TLS failed, check the connection's ca_certs: {_reason(error)}") from error
+                raise ServiceError(
+                    f"{self.name} at {self.base_url}: TLS failed, check the connection's ca_certs: {_reason(error)}"
+                ) from error
             except requests.ConnectionError as error:
                 if wait is None:
                     raise TransientError(
@@ -53,7 +55,7 @@ class HttpClient:
                 if wait is None or not repeatable:
                     raise TransientError(f"{self.name} at {self.base_url} took too long over {method} {path}") from error
             else:
-                if response.ok and not response.is_redirect or response.status_code in accept:
+                if (response.ok and not response.is_redirect) or response.status_code in accept:
                     return response
                 if response.status_code not in _TRANSIENT or not repeatable or wait is None:
                     raise self.error(response, method, path)

@@ -35,7 +35,9 @@ class ObjectStore:
             raise ConfigurationError("the S3 connection has no extra `endpoint_url`: without it the client would go to the real AWS")
         self.bucket = bucket
         self.endpoint_url = endpoint_url
-        settings = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 4, "mode": "standard"}, s3={"addressing_style": "path"})
+        settings = Config(
+            connect_timeout=5, read_timeout=60, retries={"max_attempts": 4, "mode": "standard"}, s3={"addressing_style": "path"}
+        )
         self.client = boto3.client(
             "s3",
             endpoint_url=endpoint_url,

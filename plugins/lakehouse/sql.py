@@ -7,7 +7,6 @@ from typing import Any
 from lakehouse.exceptions import ConfigurationError
 
 
-
 def identifier(name: str) -> str:
     """A quoted identifier; quotes within it are doubled (SQL:2016, 5.2 <delimited identifier>)."""
     if not name or "\x00" in name:

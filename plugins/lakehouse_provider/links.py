@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperatorLink, BaseXCom, conf
 
 if TYPE_CHECKING:
-    from airflow.models.taskinstancekey import TaskInstanceKey
     from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
 
 RESULT_URL = "result_url"
 
@@ -25,7 +25,7 @@ class ResultLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
         """What was pushed; reading it back keeps it, because Airflow writes this method's result over the key."""
-        value = BaseXCom.get_value(ti_key=ti_key, key=RESULT_URL)
+        value = BaseXCom.get_value(ti_key=ti_key, key=RESULT_URL)  # type: ignore[arg-type]  # Airflow's own two names for one thing
         return str(value) if value else ""
 
 

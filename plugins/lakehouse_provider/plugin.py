@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
 from lakehouse_provider.links import ResultLink, RunbookLink
 
 

@@ -128,9 +128,7 @@ def load(path: Path) -> Contract:
         description=(document.description.purpose if document.description else None) or "",
         columns=columns,
         primary_key=tuple(
-            prop.name or ""
-            for prop in sorted(table.properties or [], key=lambda prop: prop.primaryKeyPosition or 0)
-            if prop.primaryKey
+            prop.name or "" for prop in sorted(table.properties or [], key=lambda prop: prop.primaryKeyPosition or 0) if prop.primaryKey
         ),
         partitioning=tuple(custom.get("iceberg.partitioning", ())),
         sort_order=tuple(custom.get("iceberg.sortOrder", ())),
@@ -157,7 +155,7 @@ def _columns(path: Path, table: SchemaObject) -> tuple[Column, ...]:
 
 
 def _checks(path: Path, table: SchemaObject) -> tuple[Check, ...]:
-    rules = [(rule, None) for rule in table.quality or []]
+    rules: list[tuple[DataQuality, str | None]] = [(rule, None) for rule in table.quality or []]
     rules += [(rule, prop.name) for prop in table.properties or [] for rule in prop.quality or []]
     checks = tuple(_check(path, rule, column) for rule, column in rules)
     names = [check.check_id for check in checks]

@@ -29,7 +29,9 @@ def plan(desired: Mapping[str, Mapping[str, Any]], live: Mapping[str, Mapping[st
     changes = []
     for path, document in sorted(desired.items()):
         kind, uuid = path.split("/")[0], str(document["uuid"])
-        name = str(document.get("dashboard_title") or document.get("slice_name") or document.get("table_name") or document.get("database_name"))
+        name = str(
+            document.get("dashboard_title") or document.get("slice_name") or document.get("table_name") or document.get("database_name")
+        )
         old = by_uuid.get(uuid)
         if old is None:
             changes.append(Change(kind, name, uuid, "create"))

@@ -1,6 +1,7 @@
 """Superset 6.1: its REST API, and the sync of a folder in its own export format.
 
-Sources: `superset/importexport/api.py`, `superset/commands/importers/v1/assets.py` and `superset/charts/data/api.py` of apache-superset 6.1.0.
+Sources, in apache-superset 6.1.0: `superset/importexport/api.py`, `superset/commands/importers/v1/assets.py`,
+`superset/charts/data/api.py`.
 """
 
 from __future__ import annotations
@@ -163,7 +164,11 @@ def _check_references(folder: Path, documents: Mapping[str, Mapping[str, Any]]) 
     uuids = {str(document["uuid"]) for document in documents.values()}
     for path, document in documents.items():
         wanted = [document.get("dataset_uuid"), document.get("database_uuid")]
-        wanted += [item["meta"].get("uuid") for item in document.get("position", {}).values() if isinstance(item, dict) and item.get("type") == "CHART"]
+        wanted += [
+            item["meta"].get("uuid")
+            for item in document.get("position", {}).values()
+            if isinstance(item, dict) and item.get("type") == "CHART"
+        ]
         for uuid in wanted:
             if uuid is not None and str(uuid) not in uuids:
                 raise ConfigurationError(f"{folder / path}: refers to {uuid}, which no file has")

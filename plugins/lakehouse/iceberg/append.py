@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, RESTError
-from pyiceberg.expressions import And, EqualTo, In
+from pyiceberg.expressions import And
 from pyiceberg.table import Table, TableProperties
 
 from lakehouse.exceptions import LakehouseError, TransientError
+from lakehouse.iceberg.filters import equal, one_of
 from lakehouse.iceberg.schema import to_table_types
 
 log = logging.getLogger(__name__)
@@ -117,12 +118,12 @@ def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *
     known: dict[str, int] = {}
     for snapshot in table.metadata.snapshots:
         listed = (snapshot.summary.additional_properties.get(INPUTS_PROPERTY, "") if snapshot.summary else "").split(",")
-        known |= {checksum: snapshot.snapshot_id for checksum in wanted.intersection(listed)}
+        known |= dict.fromkeys(wanted.intersection(listed), snapshot.snapshot_id)
     rest = wanted - known.keys()
     if ledger is not None and rest:
-        condition = And(EqualTo("table_name", ".".join(table.name())), In("checksum", rest))
+        condition = And(equal("table_name", ".".join(table.name())), one_of("checksum", rest))
         found = catalog.load_table(ledger).scan(condition, selected_fields=("checksum", "snapshot_id")).to_arrow()
-        known |= dict(zip(found["checksum"].to_pylist(), found["snapshot_id"].to_pylist(), strict=True))
+        known |= {row["checksum"]: row["snapshot_id"] for row in found.to_pylist()}
     return known
 
 
@@ -130,8 +131,8 @@ def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]
     head = table.current_snapshot()
     if head is None:
         return {}
-    found = table.scan(In(column, keys), selected_fields=(column,), snapshot_id=head.snapshot_id).to_arrow()
-    return dict.fromkeys(found[column].to_pylist(), head.snapshot_id)
+    found = table.scan(one_of(column, keys), selected_fields=(column,), snapshot_id=head.snapshot_id).to_arrow()
+    return {row[column]: head.snapshot_id for row in found.to_pylist()}
 
 
 def _commit(table: Table, fresh: list[Input], known: tuple[str, ...], key_column: str | None) -> Appended:
@@ -147,7 +148,7 @@ def _commit(table: Table, fresh: list[Input], known: tuple[str, ...], key_column
 def _note_missing(catalog: Catalog, table: Table, unique: dict[str, Input], known: dict[str, int], ledger: str) -> None:
     """What an earlier run appended, and was killed before noting, is noted now."""
     name = ".".join(table.name())
-    condition = And(EqualTo("table_name", name), In("checksum", set(known)))
+    condition = And(equal("table_name", name), one_of("checksum", set(known)))
     noted = catalog.load_table(ledger).scan(condition, selected_fields=("checksum",)).to_arrow()["checksum"].to_pylist()
     missing = known.keys() - set(noted)
     if missing:
@@ -160,7 +161,5 @@ def _note(catalog: Catalog, ledger: str, table_name: str, entries: dict[str, tup
         {"table_name": table_name, "checksum": checksum, "name": name, "snapshot_id": snapshot_id, "loaded_at": now}
         for checksum, (name, snapshot_id) in entries.items()
     ]
-    inputs = [
-        Input(f"{table_name}:{row['checksum']}", str(row["name"]), pa.Table.from_pylist([row])) for row in rows
-    ]
+    inputs = [Input(f"{table_name}:{row['checksum']}", str(row["name"]), pa.Table.from_pylist([row])) for row in rows]
     append_once(catalog, ledger, inputs, ledger=None)

@@ -24,7 +24,7 @@ def schema(contract: Contract) -> Schema:
     """The table's schema; field ids are given in the contract's order, from 1."""
     try:
         fields = [
-            NestedField(field_id=number, name=column.name, type=column.type, required=column.required, doc=column.description)  # type: ignore[arg-type]  # pydantic parses the type's name
+            NestedField(field_id=number, name=column.name, type=column.type, required=column.required, doc=column.description)
             for number, column in enumerate(contract.columns, start=1)
         ]
     except PydanticValidationError as error:

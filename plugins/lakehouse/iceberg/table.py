@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -40,10 +41,8 @@ def ensure_table(catalog: Catalog, contract: Contract) -> Table:
     try:
         table = catalog.load_table(contract.table)
     except NoSuchTableError:
-        try:
+        with suppress(NamespaceAlreadyExistsError):
             catalog.create_namespace(namespace)
-        except NamespaceAlreadyExistsError:
-            pass
         wanted = schemas.schema(contract)
         try:
             return catalog.create_table(
@@ -79,7 +78,7 @@ def _evolve(table: Table, contract: Contract) -> None:
                     field = wanted.find_field(name)
                     update.add_column(name, field.field_type, doc=field.doc)
                 for name in widenings:
-                    update.update_column(name, field_type=wanted.find_field(name).field_type)  # type: ignore[arg-type]  # primitive by construction
+                    update.update_column(name, field_type=wanted.find_field(name).field_type)
         if properties:
             transaction.set_properties(properties)
 
@@ -98,7 +97,8 @@ def _compare(wanted: Schema, current: Schema) -> tuple[list[str], list[str], lis
             widenings.append(field.name)
         elif not _same(old.field_type, field.field_type):
             conflicts.append(
-                f"column {field.name} is {old.field_type} in the table and {field.field_type} in the contract: change the contract's physicalType"
+                f"column {field.name} is {old.field_type} in the table and {field.field_type} in the contract: "
+                "change the contract's physicalType"
             )
     for name in here.keys() - {field.name for field in wanted.fields}:
         conflicts.append(f"column {name} is in the table and not in the contract: add it to the contract")

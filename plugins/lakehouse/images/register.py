@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import In
 
 from lakehouse.contracts import Contract
 from lakehouse.exceptions import CountError
 from lakehouse.iceberg.append import Input, append_once
+from lakehouse.iceberg.filters import one_of
 from lakehouse.images.inspect import SUFFIXES, ImageFacts, RefusedImage, inspect
 from lakehouse.objects import ObjectStore
 from lakehouse.ops.tables import RefusedFile, record_refusals
@@ -119,8 +119,8 @@ def _known(catalog: Catalog, contract: Contract, image_ids: list[str]) -> dict[s
     if not image_ids:
         return {}
     table = catalog.load_table(contract.table)
-    found = table.scan(In("image_id", image_ids), selected_fields=("image_id", "tag")).to_arrow()
-    return dict(zip(found["image_id"].to_pylist(), found["tag"].to_pylist(), strict=True))
+    found = table.scan(one_of("image_id", image_ids), selected_fields=("image_id", "tag")).to_arrow()
+    return {row["image_id"]: row["tag"] for row in found.to_pylist()}
 
 
 def _refuse(store: ObjectStore, contract: Contract, key: str, body: bytes, error: RefusedImage) -> RefusedFile:

@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, EqualTo
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
 from lakehouse.exceptions import CountError, HistoryError, VerificationError
+from lakehouse.iceberg.filters import equal
 from lakehouse.opensearch.client import Document, OpenSearchClient
 from lakehouse.ops.tables import RefusedRecord, append_run_rows, mask, record_refusals
 
@@ -88,7 +88,14 @@ def ship(
             refusals.append(_refusal(table_name, refusal.document.doc_id, head.snapshot_id, refusal.reason, refusal.detail, masked))
         shipped_ids.extend(document.doc_id for document in documents if document.doc_id not in rejected)
         documents.clear()
-        log.info("%d of %d rows: %d indexed, %d already there, %d refused", indexed + there + len(refusals), rows_read, indexed, there, len(refusals))
+        log.info(
+            "%d of %d rows: %d indexed, %d already there, %d refused",
+            indexed + there + len(refusals),
+            rows_read,
+            indexed,
+            there,
+            len(refusals),
+        )
 
     size = 0
     for row in _new_rows(table, start, head.snapshot_id):
@@ -125,7 +132,7 @@ def ship(
 
 def _cursor(catalog: Catalog, table: Table, table_name: str) -> int | None:
     """The snapshot up to which the table was shipped; None before the first shipment."""
-    found = catalog.load_table(SHIPMENTS).scan(EqualTo("source_table", table_name)).to_arrow().to_pylist()
+    found = catalog.load_table(SHIPMENTS).scan(equal("source_table", table_name)).to_arrow().to_pylist()
     if not found:
         return None
     last = max(found, key=lambda row: row["shipped_at"])
@@ -201,10 +208,3 @@ def _save(catalog: Catalog, table: Table, table_name: str, target: str, shipment
         "shipped_at": now,
     }
     append_run_rows(catalog, SHIPMENTS, f"{uuid}:{shipment.from_snapshot_id}:{shipment.to_snapshot_id}", [row])
-
-
-def latest_shipments(catalog: Catalog, table_name: str) -> list[dict[str, Any]]:
-    """The shipments of a table, newest first."""
-    condition = And(EqualTo("source_table", table_name), EqualTo("target", "logs-*"))
-    rows: list[dict[str, Any]] = catalog.load_table(SHIPMENTS).scan(condition).to_arrow().to_pylist()
-    return sorted(rows, key=lambda row: row["shipped_at"], reverse=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,7 @@ def _charts(services: Services, slug: str) -> list[tuple[int, str]]:
 
 def _superset_chart(services: Services, options: dict[str, Any]) -> tuple[float, str]:
     timings = {
-        name: _timed(lambda chart_id=chart_id, name=name: services.superset.run_chart(chart_id, name))
-        for chart_id, name in _charts(services, options["dashboard"])
+        name: _timed(partial(services.superset.run_chart, chart_id, name)) for chart_id, name in _charts(services, options["dashboard"])
     }
     if not timings:
         raise LakehouseError(f"board {options['dashboard']} has no chart")
@@ -158,7 +158,7 @@ def _disk_free(services: Services, options: dict[str, Any]) -> tuple[float, str]
     return shutil.disk_usage(path).free / 1e9, "free where the stack keeps its state"
 
 
-def _stack_memory(services: Services, options: dict[str, Any]) -> tuple[float, str]:
+def _stack_memory(services: Services, _: dict[str, Any]) -> tuple[float, str]:
     if services.memory_pid is None:
         raise LakehouseError("the stack's process tree is not on this machine")
     return proportional_memory(services.memory_pid) / 1e9, "proportional set size over the stack's process tree, all of its services"

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
+
 from lakehouse_provider.hooks.extras import base_url, read_extras
 
 if TYPE_CHECKING:

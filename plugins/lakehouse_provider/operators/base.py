@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
+
 from lakehouse_provider.links import RESULT_URL, ResultLink, RunbookLink
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ class SupersetSyncOperator(LakehouseOperator):
         conn_id: str = "lakehouse_superset",
         viewer_conn_id: str = "lakehouse_superset_viewer",
         trino_conn_id: str = "lakehouse_trino",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.folder, self.conn_id, self.viewer_conn_id, self.trino_conn_id = folder, conn_id, viewer_conn_id, trino_conn_id

@@ -36,7 +36,7 @@ class ImagesToIcebergOperator(LakehouseOperator):
         source_system: str,
         catalog_conn_id: str = "lakehouse_catalog",
         s3_conn_id: str = "lakehouse_s3",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.contract, self.landing, self.tag, self.source_system = contract, landing, tag, source_system
@@ -63,6 +63,6 @@ class ImagesToIcebergOperator(LakehouseOperator):
         if counts.refused > contract.refused_threshold * counts.read:
             raise RefusedThresholdError(
                 f"{counts.refused} of {counts.read} images were refused, {contract.refused_threshold:.0%} are allowed; the good ones are "
-                "registered. Reasons: SELECT source, reason, detail, kept_at FROM ops_db.refused_files"
+                "registered. The reasons are in ops_db.refused_files, the files under refused/"
             )
         return facts

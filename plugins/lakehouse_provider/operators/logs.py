@@ -38,7 +38,7 @@ class LoadJsonLinesOperator(LakehouseOperator):
         raw: str,
         catalog_conn_id: str = "lakehouse_catalog",
         s3_conn_id: str = "lakehouse_s3",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.contract, self.landing, self.raw = contract, landing, raw
@@ -58,7 +58,7 @@ class LoadJsonLinesOperator(LakehouseOperator):
         if counts.refused > contract.refused_threshold * counts.read:
             raise RefusedThresholdError(
                 f"{counts.refused} of {counts.read} lines were refused, {contract.refused_threshold:.0%} are allowed; the good ones are "
-                f"loaded. Reasons: SELECT reason, place, masked FROM ops_db.refused_records WHERE table_name = '{contract.table}'"
+                "loaded. The reasons, with masked copies, are in ops_db.refused_records"
             )
         return facts
 
@@ -83,7 +83,7 @@ class IcebergToOpenSearchOperator(LakehouseOperator):
         catalog_conn_id: str = "lakehouse_catalog",
         opensearch_conn_id: str = "lakehouse_opensearch",
         opensearch_admin_conn_id: str = "lakehouse_opensearch_admin",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.contract, self.template, self.to_document = contract, template, to_document

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.extras import base_url, public_url
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.hooks.superset import SupersetHook
+from lakehouse_provider.hooks.trino import trino_cursor
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ class PreflightOperator(LakehouseOperator):
 
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, service: str, conn_id: str, **kwargs: object) -> None:
+    def __init__(self, *, service: str, conn_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.service, self.conn_id = service, conn_id
 
@@ -65,37 +68,36 @@ def _object_store() -> str:
 def _catalog() -> str:
     """Leaves the probe table behind for Trino and Spark."""
     import pyarrow as pa
-    from lakehouse.exceptions import TransientError
     from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError
+
+    from lakehouse.exceptions import TransientError
 
     try:
         catalog = LakehouseCatalogHook().catalog
         namespaces = len(catalog.list_namespaces())
     except OSError as error:
-        raise TransientError(f"the Iceberg catalog does not answer: {error}: check that it runs, and connection lakehouse_catalog") from error
-    try:
+        raise TransientError(
+            f"the Iceberg catalog does not answer: {error}: check that it runs, and connection lakehouse_catalog"
+        ) from error
+    with suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace(PROBE_TABLE.split(".")[0])
-    except NamespaceAlreadyExistsError:
-        pass
-    try:
+    with suppress(NoSuchTableError):
         catalog.drop_table(PROBE_TABLE)
-    except NoSuchTableError:
-        pass
     rows = pa.table({"number": pa.array(range(PROBE_ROWS), pa.int64())})
     catalog.create_table(PROBE_TABLE, schema=rows.schema).append(rows)
     return f"{namespaces} namespaces; {PROBE_TABLE} made with {PROBE_ROWS} rows by PyIceberg"
 
 
 def _trino() -> str:
-    from airflow.providers.trino.hooks.trino import TrinoHook
-    from lakehouse.exceptions import LakehouseError, TransientError
     from requests import RequestException
     from trino.exceptions import Error as TrinoError
+
+    from lakehouse.exceptions import LakehouseError, TransientError
 
     connection = BaseHook.get_connection("lakehouse_trino")
     where = f"Trino at {connection.host}:{connection.port}"
     try:
-        cursor = TrinoHook("lakehouse_trino").get_conn().cursor()
+        cursor = trino_cursor()
         version, rows = cursor.execute(f"SELECT node_version, (SELECT count(*) FROM {PROBE_TABLE}) FROM system.runtime.nodes").fetchone()  # noqa: S608
     except (RequestException, TrinoError) as error:
         raise TransientError(f"{where} does not answer: {error}: check that it runs, and connection lakehouse_trino") from error
@@ -133,8 +135,9 @@ def _prometheus() -> str:
 
 def _ops_database() -> str:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
-    from lakehouse.exceptions import TransientError
     from psycopg2 import OperationalError
+
+    from lakehouse.exceptions import TransientError
 
     try:
         row = PostgresHook("lakehouse_ops").get_first("SHOW server_version")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.hooks.superset import SupersetHook
+from lakehouse_provider.hooks.trino import trino_cursor
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ class ContractCheckOperator(LakehouseOperator):
     template_fields: Sequence[str] = ()
 
     def __init__(
-        self, *, contract: Path, trino_conn_id: str = "lakehouse_trino", catalog_conn_id: str = "lakehouse_catalog", **kwargs: object
+        self, *, contract: Path, trino_conn_id: str = "lakehouse_trino", catalog_conn_id: str = "lakehouse_catalog", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.contract, self.trino_conn_id, self.catalog_conn_id = contract, trino_conn_id, catalog_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
         """Returns how many checks passed, warned and failed."""
-        from airflow.providers.trino.hooks.trino import TrinoHook
+
         from lakehouse.contracts import load
         from lakehouse.exceptions import ChecksFailedError
         from lakehouse.ops.tables import append_run_rows
@@ -48,14 +49,19 @@ class ContractCheckOperator(LakehouseOperator):
 
         contract = load(Path(self.contract))
         now = datetime.now(UTC)
-        results = run_checks(TrinoHook(self.trino_conn_id).get_conn().cursor(), contract, now=now)
+        results = run_checks(trino_cursor(self.trino_conn_id), contract, now=now)
         run_id = context["run_id"]
         catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
         key = f"{run_id}/{contract.table}/{context['ti'].try_number}"
         append_run_rows(catalog, "ops_db.check_results", key, [result.as_row(run_id, now) for result in results])
         for result in results:
             self.log.info(
-                "%s %s.%s: measured %s, wanted %s", result.status.upper(), contract.table, result.check_id, result.measured, result.threshold
+                "%s %s.%s: measured %s, wanted %s",
+                result.status.upper(),
+                contract.table,
+                result.check_id,
+                result.measured,
+                result.threshold,
             )
         failed = [result for result in results if result.status == "failed" or (result.status == "empty" and result.severity == "error")]
         warned = [result for result in results if result.status == "warned" or (result.status == "empty" and result.severity == "warning")]
@@ -84,7 +90,7 @@ class ServiceLevelsOperator(LakehouseOperator):
         superset_conn_id: str = "lakehouse_superset_viewer",
         opensearch_conn_id: str = "lakehouse_opensearch",
         catalog_conn_id: str = "lakehouse_catalog",
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.levels = levels
@@ -93,7 +99,7 @@ class ServiceLevelsOperator(LakehouseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Returns each level's measurement."""
-        from airflow.providers.trino.hooks.trino import TrinoHook
+
         from lakehouse.exceptions import ChecksFailedError
         from lakehouse.ops.tables import append_run_rows
         from lakehouse.service_levels.measure import Services, measure, read_levels
@@ -101,7 +107,7 @@ class ServiceLevelsOperator(LakehouseOperator):
         state = Path(os.environ[STATE_VARIABLE]) if STATE_VARIABLE in os.environ else None
         pid_file = state / "supervisord.pid" if state else None
         services = Services(
-            TrinoHook(self.trino_conn_id).get_conn().cursor(),
+            trino_cursor(self.trino_conn_id),
             SupersetHook(self.superset_conn_id).client,
             LakehouseOpenSearchHook(self.opensearch_conn_id).client,
             int(pid_file.read_text()) if pid_file and pid_file.exists() else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.operators.base import LakehouseOperator
@@ -23,7 +23,7 @@ class EnsureTablesOperator(LakehouseOperator):
 
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, contracts: Sequence[Path], catalog_conn_id: str = "lakehouse_catalog", **kwargs: object) -> None:
+    def __init__(self, *, contracts: Sequence[Path], catalog_conn_id: str = "lakehouse_catalog", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.contracts = contracts
         self.catalog_conn_id = catalog_conn_id
