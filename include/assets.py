@@ -27,9 +27,10 @@ def contract(name: str) -> Path:
     return CONTRACTS / f"{name}.odcs.yaml"
 
 
-BRONZE_OPTION_TICKS = Asset("bronze_option_ticks", uri="iceberg://hive_prod/option_ticks_db/bronze_option_ticks")
-DAILY_OPTION_SUMMARY = Asset("daily_option_summary", uri="iceberg://hive_prod/option_ticks_db/daily_option_summary")
-RAW_LOGS = Asset("raw_logs", uri="iceberg://hive_prod/logs_db/raw_logs")
-OPENSEARCH_LOGS = Asset("opensearch_logs", uri="opensearch://lakehouse/logs")
-IMAGE_METADATA = Asset("image_metadata", uri="iceberg://hive_prod/media_db/image_metadata")
-DASHBOARDS = Asset("dashboards", uri="superset://lakehouse/dashboards")
+# Names without a URI: a URI's scheme would make Airflow import every provider's URI handlers, boto3 among them, at each parse.
+BRONZE_OPTION_TICKS = Asset("bronze_option_ticks")
+DAILY_OPTION_SUMMARY = Asset("daily_option_summary")
+RAW_LOGS = Asset("raw_logs")
+OPENSEARCH_LOGS = Asset("opensearch_logs")
+IMAGE_METADATA = Asset("image_metadata")
+DASHBOARDS = Asset("dashboards")

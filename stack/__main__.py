@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("down", help="stop the services")
     commands.add_parser("clean", help="stop the services and remove their state")
     commands.add_parser("status", help="which services run and answer")
+    commands.add_parser("passwords", help="users and passwords of this installation")
     for name in ("start", "stop", "logs"):
         commands.add_parser(name).add_argument("service")
     run = commands.add_parser("run", help="start everything, run the pipeline, report")
@@ -56,6 +57,8 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         problems = lifecycle.failing(stack)
         lifecycle.console.print("\n".join(problems) or "every service answers")
         return 1 if problems else 0
+    elif options.command == "passwords":
+        lifecycle.print_passwords(stack)
     elif options.command in ("start", "stop"):
         getattr(Supervisor(stack), options.command)(options.service)
     elif options.command == "logs":

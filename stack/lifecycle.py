@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import requests
 from rich.console import Console
+from rich.table import Table
 
 from stack import services, software
 from stack.errors import StackError
@@ -79,31 +79,29 @@ def up(stack: Installation) -> None:
 
 
 def _start_wave(stack: Installation, supervisor: Supervisor, wave: list[services.Service]) -> None:
+    """Prepare what is stopped (migrations, users) side by side, then start all of it, then wait for each."""
     started = time.monotonic()
     stopped = [service for service in wave if supervisor.state(service.name) not in ("RUNNING", "STARTING")]
-    # Preparations that take long (Superset's and Airflow's migrations) run beside the other services' start.
+    for service in stopped:
+        console.print(f"  starting {service.title}")
     with ThreadPoolExecutor() as pool:
-        slow = {}
-        for service in stopped:
-            console.print(f"  starting {service.title}")
-            slow[service.name] = pool.submit(_prepare_and_start, supervisor, service)
-        for service in wave:
-            if service.name in slow:
-                slow[service.name].result()
-            wait_ready(stack, supervisor, service)
-            took = f"ready after {time.monotonic() - started:.0f} s" if service in stopped else "already running"
-            console.print(f"  [green]✓[/green] {service.title}: {took}")
+        list(pool.map(_prepare, stopped))
+    for service in stopped:
+        supervisor.start(service.name)
+    for service in wave:
+        wait_ready(stack, supervisor, service)
+        took = f"ready after {time.monotonic() - started:.0f} s" if service in stopped else "already running"
+        console.print(f"  [green]✓[/green] {service.title}: {took}")
     for service in wave:
         if service.setup is not None:
             service.setup()
 
 
-def _prepare_and_start(supervisor: Supervisor, service: services.Service) -> None:
+def _prepare(service: services.Service) -> None:
     if service.directory is not None:
         service.directory.mkdir(parents=True, exist_ok=True)
     if service.prepare is not None:
         service.prepare()
-    supervisor.start(service.name)
 
 
 def wait_ready(stack: Installation, supervisor: Supervisor, service: services.Service) -> None:
@@ -167,8 +165,18 @@ def clean(stack: Installation, *, software_too: bool) -> None:
     console.print(f"  removed the state in {stack.state}; downloads are kept in {CACHE}")
 
 
-def in_service_order(stack: Installation, act: Callable[[services.Service], None]) -> None:
-    """Call `act` for every service in starting order."""
-    for wave in services.waves(stack):
-        for service in wave:
-            act(service)
+def print_passwords(stack: Installation) -> None:
+    """Where people sign in, and as whom."""
+    table = Table("page", "user", "password", "address")
+    for title, user, secret, port in (
+        ("Airflow", "admin", "AIRFLOW_ADMIN_PASSWORD", "airflow"),
+        ("Superset", "admin", "SUPERSET_ADMIN_PASSWORD", "superset"),
+        ("Superset", "viewer", "SUPERSET_VIEWER_PASSWORD", "superset"),
+        ("OpenSearch", "admin", "OPENSEARCH_ADMIN_PASSWORD", "opensearch"),
+        ("OpenSearch", "log_reader", "OPENSEARCH_READER_PASSWORD", "opensearch"),
+        ("SeaweedFS admin", "admin", "SEAWEEDFS_ADMIN_PASSWORD", "seaweedfs_admin"),
+    ):
+        scheme = "https" if port == "opensearch" else "http"
+        table.add_row(title, user, stack.secrets[secret], f"{scheme}://localhost:{stack.ports[port]}")
+    console.print(table)
+    console.print(f"all of them: {stack.secrets_file}; Trino's page takes any user name and no password")

@@ -18,7 +18,8 @@ import psutil
 
 from stack.errors import StackError
 from stack.installation import CONFIG, VENVS, Installation, write_private
-from stack.services import Service, as_service_user
+from stack.services import Service
+from stack.services.process import as_service_user
 
 _UNIX_PATH_LIMIT = 100
 _STOP_SECONDS = 30
@@ -40,6 +41,7 @@ class Supervisor:
         config = configparser.RawConfigParser()
         config.optionxform = str  # type: ignore[assignment,method-assign]  # environment names keep their case
         config["unix_http_server"] = {"file": str(self.socket), "chmod": "0700"}
+        config["supervisorctl"] = {"serverurl": f"unix://{self.socket}"}
         config["supervisord"] = {
             "logfile": str(self.stack.logs / "supervisord.log"),
             "pidfile": str(self.pid_file),

@@ -13,9 +13,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True)
     parser.add_argument("--rows", required=True, type=int)
+    parser.add_argument("--where", default="true", help="condition in SQL")
     options = parser.parse_args()
     spark = SparkSession.builder.appName("preflight").getOrCreate()
-    rows = spark.table(options.table).count()
+    rows = spark.table(options.table).where(options.where).count()
     print(f"Spark {spark.version} counts {rows} rows in {options.table}, {options.rows} are wanted", flush=True)  # noqa: T201
     spark.stop()
     return 0 if rows == options.rows else 1

@@ -1,0 +1,25 @@
+"""The services of the stack, one module each: how it is prepared, started, and asked whether it really answers."""
+
+from __future__ import annotations
+
+from stack import software
+from stack.installation import Installation
+from stack.services.airflow import airflow
+from stack.services.metrics import node_exporter, prometheus
+from stack.services.opensearch import create_certificates, opensearch, password_hashes
+from stack.services.postgres import postgres
+from stack.services.seaweedfs import seaweedfs
+from stack.services.service import Service
+from stack.services.superset import superset
+from stack.services.trino import trino
+from stack.services.valkey import valkey
+
+__all__ = ["Service", "create_certificates", "password_hashes", "waves"]
+
+
+def waves(stack: Installation) -> list[list[Service]]:
+    """The services in the order of their start; those of one wave do not need one another."""
+    storage_and_engines = [seaweedfs(stack), postgres(stack), valkey(stack), opensearch(stack), trino(stack)]
+    if (software.SOFTWARE / "prometheus").exists():
+        storage_and_engines += [node_exporter(stack), prometheus(stack)]
+    return [storage_and_engines, [*superset(stack), *airflow(stack)]]

@@ -1,0 +1,96 @@
+"""A person signs in to Superset and to Airflow in headless Chromium and sees the data; screenshots are kept in `var/test/screenshots`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+from stack.installation import Installation
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1400,1300",
+]
+SECONDS = 60
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[WebDriver]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path}"]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def screenshots(stack: Installation) -> Path:
+    folder = stack.state / "screenshots"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _wait(browser: WebDriver, selector: str, count: int = 1) -> None:
+    WebDriverWait(browser, SECONDS).until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, selector)) >= count)
+
+
+def _sign_in(browser: WebDriver, url: str, user: str, password: str) -> None:
+    browser.get(url)
+    _wait(browser, "input[type=password]")
+    browser.find_element(By.CSS_SELECTOR, "input[name=username], #username").send_keys(user)
+    browser.find_element(By.CSS_SELECTOR, "input[type=password]").send_keys(password)
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
+    WebDriverWait(browser, SECONDS).until(lambda driver: not driver.find_elements(By.CSS_SELECTOR, "input[type=password]"))
+
+
+@pytest.mark.checklist("superset", 8)
+def test_the_viewer_sees_every_chart_of_the_board(
+    browser: WebDriver, stack: Installation, pipeline: dict[str, object], screenshots: Path
+) -> None:
+    base = f"http://localhost:{stack.ports['superset']}"
+    _sign_in(browser, f"{base}/login/", "viewer", stack.secrets["SUPERSET_VIEWER_PASSWORD"])
+    browser.get(f"{base}/superset/dashboard/lakehouse-analytics/?standalone=1")
+    _wait(browser, "[data-test=slice-container] canvas, .echarts canvas, canvas", 2)
+    _wait(browser, "table.pvtTable tr", 5)
+    _wait(browser, "[data-test=TableChart] tbody tr, .table tbody tr, table tbody tr", 10)
+    WebDriverWait(browser, SECONDS).until(
+        lambda driver: not driver.find_elements(By.CSS_SELECTOR, "[data-test=loading-indicator], .loading")
+    )
+    browser.save_screenshot(str(screenshots / "superset.png"))
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert "ESZ25C5000" in text
+    assert "Unexpected error" not in text
+    assert "No results were returned" not in text
+
+
+def test_airflow_shows_the_run_and_its_runbook(
+    browser: WebDriver, stack: Installation, pipeline: dict[str, object], screenshots: Path
+) -> None:
+    base = f"http://localhost:{stack.ports['airflow']}"
+    _sign_in(browser, f"{base}/auth/login/", "admin", stack.secrets["AIRFLOW_ADMIN_PASSWORD"])
+    browser.get(f"{base}/dags")
+    WebDriverWait(browser, SECONDS).until(lambda driver: "bronze_option_ticks" in driver.find_element(By.TAG_NAME, "body").text)
+    browser.save_screenshot(str(screenshots / "airflow.png"))
+    browser.get(f"{base}/lakehouse/runbooks/bronze_option_ticks")
+    text = browser.find_element(By.TAG_NAME, "body").text
+    browser.save_screenshot(str(screenshots / "runbook.png"))
+    assert "When to wake someone" in text

@@ -1,0 +1,83 @@
+"""The tests' own stack, and the pipeline that most integration tests look at afterwards.
+
+The stack lies in `var/test` with every port shifted, beside a user's own. It is left running between runs of pytest; `make test` starts from
+a clean one and stops it at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Airflow reads its settings at its first import; the unit and DAG tests need nothing of a running one.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+from stack.airflow_api import AirflowApi
+from stack.installation import REPO, Installation
+
+STATE = REPO / "var" / "test"
+PORT_OFFSET = 12_000
+ROWS = 20_000
+
+
+def run_stack(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """The stack tool on the tests' own installation."""
+    python = REPO / "var" / "venvs" / "stack" / "bin" / "python"
+    command = [python, "-m", "stack", f"--state={STATE}", f"--port-offset={PORT_OFFSET}", *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    result = subprocess.run([str(part) for part in command], cwd=REPO, capture_output=True, text=True, env=environment, check=False)
+    if check and result.returncode != 0:
+        pytest.fail(f"stack {' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-4000:]}{result.stderr[-2000:]}")
+    return result
+
+
+@pytest.fixture(scope="session")
+def stack() -> Installation:
+    """The tests' own stack, running."""
+    run_stack("up")
+    return Installation(STATE, PORT_OFFSET)
+
+
+@pytest.fixture(scope="session")
+def api(stack: Installation) -> AirflowApi:
+    """Airflow's REST API of the tests' stack."""
+    return AirflowApi(stack)
+
+
+@pytest.fixture(scope="session")
+def pipeline(stack: Installation) -> dict[str, Any]:
+    """The report of one whole run with few ticks."""
+    run_stack("run", f"--rows={ROWS}")
+    report: dict[str, Any] = json.loads((STATE / "run-report.json").read_text())
+    return report
+
+
+@pytest.fixture(scope="session")
+def connections(stack: Installation) -> dict[str, dict[str, Any]]:
+    """The rendered connections of the tests' stack, also set in the environment for hooks."""
+    found: dict[str, dict[str, Any]] = json.loads((stack.etc / "connections.json").read_text())
+    for conn_id, fields in found.items():
+        os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
+    return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever uses the stack is an integration test, so that `make unit` can never start it by accident."""
+    for item in items:
+        needs_stack = "stack" in getattr(item, "fixturenames", ())
+        if needs_stack and not (item.get_closest_marker("integration") or item.get_closest_marker("browser")):
+            raise pytest.UsageError(f"{item.nodeid} uses the stack: mark it as integration or browser")
+
+
+@pytest.fixture
+def fresh_name() -> str:
+    """A name that no other test uses."""
+    return "t" + Path(tempfile.mktemp()).name.replace("tmp", "").replace("_", "x").lower()  # noqa: S306  # only its name is used

@@ -1,0 +1,132 @@
+"""The DAGs as the DAG processor sees them: no connections, no network, no heavy imports."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.assets import Tag
+
+REPO = Path(__file__).resolve().parents[2]
+DAG_IDS = {
+    "preflight",
+    "bronze_option_ticks",
+    "daily_option_summary",
+    "bronze_raw_logs",
+    "ship_logs",
+    "upload_images",
+    "sync_dashboards",
+    "quality_and_service_levels",
+}
+HEAVY = {"pyspark", "pyarrow", "pyiceberg", "pandas", "PIL", "boto3", "duckdb", "opensearchpy", "trino"}
+HEADINGS = ["What it means", "First look", "Fix", "When to wake someone", "Past causes"]
+
+# Parses in a process of its own, with sockets and files of the lakehouse out of reach, and tells what it found.
+PARSE = f"""
+import json, pathlib, socket, sys
+repo = pathlib.Path({str(REPO)!r})
+sys.path.append(str(repo))
+from airflow.dag_processing.dagbag import DagBag
+from airflow.configuration import conf
+before = set(sys.modules)
+def refuse(*args, **kwargs):
+    raise AssertionError("a DAG file used the network while it was parsed")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+bag = DagBag(dag_folder=str(repo), bundle_path=repo, bundle_name="lakehouse")
+print("RESULT" + json.dumps({{
+    "errors": bag.import_errors,
+    "heavy": sorted({HEAVY!r} & (set(sys.modules) - before)),
+    "dags": {{
+        dag_id: {{
+            "doc": dag.doc_md or "",
+            "tags": sorted(dag.tags),
+            "params": {{
+                name: dag.params.get_param(name).schema | {{"description": dag.params.get_param(name).description}} for name in dag.params
+            }},
+            "tasks": {{
+                task.task_id: {{
+                    "owner": task.owner,
+                    "timeout": bool(task.execution_timeout),
+                    "retry_policy": task.retry_policy is not None,
+                    "pool": task.pool,
+                    "operator": type(task).__name__,
+                    "links": [link.name for link in task.operator_extra_links],
+                }} for task in dag.tasks
+            }},
+        }} for dag_id, dag in bag.dags.items()
+    }},
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, Any]:
+    result = subprocess.run([sys.executable, "-c", PARSE], capture_output=True, text=True, check=False, timeout=120)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT")]
+    assert lines, result.stdout[-2000:] + result.stderr[-2000:]
+    found: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT"))
+    return found
+
+
+def test_exactly_these_dags_are_found_and_none_has_an_error(parsed: dict[str, Any]) -> None:
+    assert parsed["errors"] == {}
+    assert set(parsed["dags"]) == DAG_IDS
+
+
+def test_parsing_imports_nothing_heavy(parsed: dict[str, Any]) -> None:
+    assert parsed["heavy"] == []
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_dag_says_what_on_call_needs(parsed: dict[str, Any], dag_id: str) -> None:
+    dag = parsed["dags"][dag_id]
+    assert dag["doc"].strip().startswith(f"# {dag_id}")
+    assert "**On call**" in dag["doc"]
+    assert f"/lakehouse/runbooks/{dag_id}" in dag["doc"]
+    assert dag["tags"]
+    assert set(dag["tags"]) <= {str(tag) for tag in Tag}
+    for task_id, task in dag["tasks"].items():
+        assert task["owner"] not in ("", "airflow"), task_id
+        assert task["timeout"], task_id
+        assert task["retry_policy"], task_id
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_every_param_explains_itself_in_the_trigger_form(parsed: dict[str, Any], dag_id: str) -> None:
+    for name, schema in parsed["dags"][dag_id]["params"].items():
+        assert schema.get("description"), name
+        assert "type" in schema or "enum" in schema, name
+
+
+def test_heavy_tasks_name_a_pool(parsed: dict[str, Any]) -> None:
+    tasks = {(dag_id, task_id): task for dag_id, dag in parsed["dags"].items() for task_id, task in dag["tasks"].items()}
+    for place, task in tasks.items():
+        if task["operator"] == "SparkSubmitOperator":
+            assert task["pool"] == "spark", place
+        if task["operator"] in ("ContractCheckOperator", "ServiceLevelsOperator"):
+            assert task["pool"] == "trino", place
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_every_dag_has_a_runbook_with_the_fixed_headings(dag_id: str) -> None:
+    text = (REPO / "docs" / "runbooks" / f"{dag_id}.md").read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+
+
+def test_no_plugin_module_is_registered_under_its_bare_stem() -> None:
+    """Airflow executes every file of a plugins folder that `.airflowignore` does not keep from it."""
+    code = (
+        "import os; os.environ['AIRFLOW__CORE__PLUGINS_FOLDER'] = 'plugins'\n"
+        "from airflow import plugins_manager as pm\n"
+        "import sys; plugins, errors = pm._get_plugins()\n"
+        "print('RESULT', sorted(p.name for p in plugins if p.name == 'lakehouse'), errors, 'base' in sys.modules, 'contract' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REPO, timeout=60)
+    assert "RESULT ['lakehouse'] {} False False" in result.stdout, result.stdout[-500:] + result.stderr[-1500:]

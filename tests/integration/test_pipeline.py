@@ -1,0 +1,175 @@
+"""The whole pipeline through the real scheduler, looked at from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pyiceberg.catalog import load_catalog
+
+from stack.airflow_api import AirflowApi
+from stack.installation import REPO, Installation
+from stack.report import query
+from tests.conftest import ROWS, STATE, run_stack
+
+pytestmark = pytest.mark.integration
+
+TICKS = "option_ticks_db.bronze_option_ticks"
+COUNTED = (TICKS, "option_ticks_db.daily_option_summary", "media_db.image_metadata", "ops_db.refused_files")
+
+
+def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> None:
+    assert {dag["dag_id"]: dag["state"] for dag in pipeline["dags"]} == dict.fromkeys(
+        (
+            "bronze_option_ticks",
+            "bronze_raw_logs",
+            "daily_option_summary",
+            "preflight",
+            "quality_and_service_levels",
+            "ship_logs",
+            "sync_dashboards",
+            "upload_images",
+        ),
+        "success",
+    )
+    assert pipeline["checks"]["failed"] == 0
+    assert pipeline["checks"]["passed"] > 10
+    assert pipeline["images"] == {"registered": 5, "refused": 1}
+    assert [(board["name"], board["charts_ok"], board["charts_failed"]) for board in pipeline["dashboards"]] == [
+        ("Lakehouse Analytics", 4, 0)
+    ]
+    assert {page["name"]: page["http_status"] for page in pipeline["pages"]}.items() >= {"Airflow": 200, "Superset": 200}.items()
+    assert {level["name"] for level in pipeline["service_levels"]} >= {"trino_million_rows", "superset_chart", "log_search"}
+    assert pipeline["peak_memory_mb"] > 1000
+
+
+def test_the_report_has_the_rows_that_were_asked_for(pipeline: dict[str, Any]) -> None:
+    assert pipeline["tables"][TICKS]["rows"] == ROWS + 29 * 10_000
+    assert pipeline["documents"]["logs-*"] == pipeline["tables"]["logs_db.raw_logs"]["rows"] > 4_000
+
+
+def test_trino_spark_and_pyiceberg_count_the_same_rows_of_a_day(stack: Installation, pipeline: dict[str, Any]) -> None:
+    yesterday = date.fromisoformat(query(stack, f"SELECT cast(max(date(timestamp)) AS varchar) FROM {TICKS}")[0][0])
+    by_trino = query(stack, f"SELECT count(*) FROM {TICKS} WHERE date(timestamp) = DATE '{yesterday}'")[0][0]
+    table = _catalog(stack).load_table(TICKS)
+    condition = f"timestamp >= '{yesterday}T00:00:00+00:00' and timestamp < '{yesterday + timedelta(days=1)}T00:00:00+00:00'"
+    by_pyiceberg = table.scan(condition, selected_fields=("symbol",)).to_arrow().num_rows
+    job = REPO / "include" / "spark" / "preflight.py"
+    where = f"date(timestamp) = DATE '{yesterday}'"
+    by_spark = _spark(stack, job, "--table", f"hive_prod.{TICKS}", "--rows", str(ROWS), "--where", where)
+    assert by_trino == by_pyiceberg == ROWS
+    assert by_spark.returncode == 0, by_spark.stdout + by_spark.stderr[-2000:]
+
+
+@pytest.mark.fault(11)
+def test_running_the_same_day_again_changes_no_count_and_writes_no_board(
+    stack: Installation, api: AirflowApi, pipeline: dict[str, Any]
+) -> None:
+    ids = _document_ids(stack)
+    objects = _objects(stack)
+    board = api.runs("sync_dashboards", limit=1)[0]["dag_run_id"]
+    run_stack("run", f"--rows={ROWS}")
+    again = json.loads((STATE / "run-report.json").read_text())
+    for table in COUNTED:
+        assert again["tables"][table]["rows"] == pipeline["tables"][table]["rows"], table
+    assert again["tables"][TICKS]["snapshot_id"] == pipeline["tables"][TICKS]["snapshot_id"]
+    # Slots of sample logs that ended meanwhile are new; those of before are there once.
+    assert ids <= _document_ids(stack)
+    assert again["documents"]["logs-*"] == again["tables"]["logs_db.raw_logs"]["rows"]
+    assert query(stack, "SELECT count(*) - count(DISTINCT log_id) FROM logs_db.raw_logs") == [[0]]
+    assert objects <= _objects(stack)
+    newest = api.runs("sync_dashboards", limit=1)[0]["dag_run_id"]
+    assert newest != board
+    assert api.xcom("sync_dashboards", newest, "superset")["written"] is False
+
+
+def test_every_row_is_counted_from_landing_to_opensearch(stack: Installation, pipeline: dict[str, Any]) -> None:
+    rows = query(stack, "SELECT rows_read, indexed + already_there + refused FROM ops_db.shipments")
+    assert rows
+    for read, accounted in rows:
+        assert read == accounted
+    first = query(stack, "SELECT sum(rows_read) FROM ops_db.shipments WHERE source_table = 'logs_db.raw_logs'")[0][0]
+    assert first == query(stack, "SELECT count(*) FROM logs_db.raw_logs")[0][0]
+
+
+def test_a_run_with_a_misspelt_param_fails_and_says_which(api: AirflowApi, pipeline: dict[str, Any]) -> None:
+    run_id = api.trigger("ship_logs", {"ful": True})
+    _wait(api, "ship_logs", run_id)
+    failures = api.failures("ship_logs", run_id)
+    assert "unknown params ['ful']" in failures[0]
+
+
+def test_tasks_link_to_their_result_and_runbook(stack: Installation, api: AirflowApi, pipeline: dict[str, Any]) -> None:
+    run = next(run["dag_run_id"] for run in api.runs("sync_dashboards") if run["state"] == "success")
+    links = api.call("GET", f"/dags/sync_dashboards/dagRuns/{run}/taskInstances/superset/links")["extra_links"]
+    assert links["Result"].endswith("/superset/dashboard/lakehouse-analytics/")
+    assert links["Runbook"].endswith("/lakehouse/runbooks/sync_dashboards")
+    without_login = requests.get(links["Runbook"], allow_redirects=False, timeout=30)
+    assert without_login.status_code == 401
+
+
+def _wait(api: AirflowApi, dag_id: str, run_id: str, seconds: int = 180) -> str:
+    from stack.airflow_api import FINISHED, polling
+
+    with polling(seconds, f"{dag_id} did not finish") as ticks:
+        for _ in ticks:
+            state = api.run(dag_id, run_id)["state"]
+            if state in FINISHED:
+                return str(state)
+    raise AssertionError
+
+
+def _catalog(stack: Installation) -> Any:
+    return load_catalog(
+        "hive_prod",
+        uri=f"http://127.0.0.1:{stack.ports['iceberg_rest']}",
+        warehouse="s3://warehouse",
+        credential=f"{stack.secrets['S3_ACCESS_KEY']}:{stack.secrets['S3_SECRET_KEY']}",
+        **{
+            "s3.endpoint": f"http://127.0.0.1:{stack.ports['s3']}",
+            "s3.region": "us-east-1",
+            "s3.access-key-id": stack.secrets["S3_ACCESS_KEY"],
+            "s3.secret-access-key": stack.secrets["S3_SECRET_KEY"],
+        },
+    )
+
+
+def _spark(stack: Installation, job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    binaries = REPO / "var" / "venvs" / "airflow" / "bin"
+    environment = {
+        **os.environ,
+        "SPARK_CONF_DIR": str(stack.etc / "spark"),
+        "AWS_REGION": "us-east-1",
+        "PYSPARK_PYTHON": str(binaries / "python"),
+    }
+    environment["PATH"] = f"{binaries}:{environment['PATH']}"
+    command = [str(binaries / "spark-submit"), "--master", "local[2]", str(job), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=180)
+
+
+def _document_ids(stack: Installation) -> set[str]:
+    url = f"https://127.0.0.1:{stack.ports['opensearch']}/logs-*/_search"
+    auth = ("log_reader", stack.secrets["OPENSEARCH_READER_PASSWORD"])
+    body = {"size": 10_000, "_source": False, "query": {"match_all": {}}}
+    found = requests.post(url, json=body, auth=auth, verify=str(stack.etc / "opensearch" / "ca.pem"), timeout=60).json()
+    return {hit["_id"] for hit in found["hits"]["hits"]}
+
+
+def _objects(stack: Installation) -> set[str]:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{stack.ports['s3']}",
+        aws_access_key_id=stack.secrets["S3_READONLY_ACCESS_KEY"],
+        aws_secret_access_key=stack.secrets["S3_READONLY_SECRET_KEY"],
+        region_name="us-east-1",
+    )
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="lakehouse", Prefix="raw/")
+    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
