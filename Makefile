@@ -47,3 +47,45 @@ passwords: $(BOOTSTRAP)  ## show the users and passwords of this installation
 
 clean: $(BOOTSTRAP)  ## stop the services and remove their state (downloads are kept)
 	@$(STACK) clean
+
+dev: $(BOOTSTRAP)  ## make the development environment in var/venvs/dev
+	@$(STACK) dev-environment
+
+fmt: dev  ## format the code
+	@$(DEV)/ruff check --fix --quiet . || true
+	@$(DEV)/ruff format .
+
+lint: dev  ## check style, types and folder rules
+	@$(DEV)/ruff check .
+	@$(DEV)/ruff format --check .
+	@$(DEV)/mypy
+	@PYTHONPATH=. $(DEV)/lint-imports
+
+UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser"
+TESTS := STATE=var/test PORT_OFFSET=12000
+
+unit: dev  ## tests that need no service, under a minute
+	@$(UNIT)
+
+test: dev  ## everything: style, types, layers, unit, DAG, integration and browser tests
+	@$(STACK) browser
+	@$(TESTS) $(STACK) clean
+	@$(DEV)/python tests/parts.py \
+	  'lint=$(DEV)/ruff check . && $(DEV)/ruff format --check .' \
+	  'types=$(DEV)/mypy' \
+	  'layers=PYTHONPATH=. $(DEV)/lint-imports' \
+	  'unit=$(UNIT) --ignore=tests/dags' \
+	  'dags=PYTHONPATH=. $(DEV)/pytest -q tests/dags -m "not integration"' \
+	  'stack=$(TESTS) $(STACK) up' \
+	  'integration=PYTHONPATH=. $(DEV)/pytest -q tests -m integration --durations=10' \
+	  'browser=PYTHONPATH=. $(DEV)/pytest -q tests -m browser' \
+	  'stop=$(TESTS) $(STACK) down'
+
+LOCK := var/venvs/stack/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+        --custom-compile-command "make lock" --override requirements/overrides.txt
+
+lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
+	@$(LOCK) requirements/runtime.in -o requirements.txt
+	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
+
+.PHONY: help run up down status start stop logs passwords clean dev fmt lint unit test lock

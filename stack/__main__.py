@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack import lifecycle
+from stack import lifecycle, software
 from stack.errors import StackError
 from stack.installation import REPO, Installation
 from stack.supervisor import Supervisor
@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port-offset", type=int, default=int(os.environ.get("PORT_OFFSET") or 0))
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install what the services need")
+    commands.add_parser("dev-environment", help="make the development environment")
+    commands.add_parser("browser", help="install Chromium and its driver for the browser tests")
     commands.add_parser("up", help="install and start the services")
     commands.add_parser("down", help="stop the services")
     commands.add_parser("clean", help="stop the services and remove their state")
@@ -32,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--date", default=os.environ.get("DATE") or None, help="the day to write, default yesterday (UTC)")
     run.add_argument("--rows", type=int, default=int(os.environ.get("ROWS") or 1_000_000), help="ticks of that day")
     options = parser.parse_args(arguments)
+    _isolate()
     stack = Installation(options.state.resolve(), options.port_offset)
     try:
         return _run(options, stack)
@@ -43,16 +46,30 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _isolate() -> None:
+    """Keep the caller's own Airflow settings out of ours, and calls to this machine out of a proxy."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
+
+
 def _run(options: argparse.Namespace, stack: Installation) -> int:
     if options.command == "install":
         lifecycle.install()
+    elif options.command == "dev-environment":
+        with lifecycle.step("development environment"):
+            software.install_environment("dev", (REPO / "requirements" / "dev.txt",), editable=True)
+    elif options.command == "browser":
+        with lifecycle.step("Chromium and its driver"):
+            software.install_browser()
     elif options.command == "up":
         lifecycle.install()
         lifecycle.up(stack)
     elif options.command == "down":
         lifecycle.down(stack)
     elif options.command == "clean":
-        lifecycle.clean(stack, software_too=True)
+        lifecycle.clean(stack)
     elif options.command == "status":
         problems = lifecycle.failing(stack)
         lifecycle.console.print("\n".join(problems) or "every service answers")

@@ -40,8 +40,9 @@ def step(text: str) -> Iterator[None]:
 def install() -> None:
     """Everything that is fetched from outside; quick when it is there already."""
     console.rule("Install", align="left")
-    with step("Python environments for Airflow and Superset"):
-        software.install_environments()
+    for name, locks in software.ENVIRONMENTS.items():
+        with step(f"Python environment for {name.title()}"):
+            software.install_environment(name, locks, editable=name == "airflow")
     with step("Java servers and Spark's Iceberg jars"):
         software.install_java_servers()
     with step("Java for Spark"):
@@ -153,16 +154,14 @@ def down(stack: Installation) -> None:
         Supervisor(stack).shut_down()
 
 
-def clean(stack: Installation, *, software_too: bool) -> None:
-    """Remove the installation's state: data, settings, passwords, logs. The download cache stays."""
+def clean(stack: Installation) -> None:
+    """Remove the installation's state: data, settings, passwords, logs. Installed software and downloads stay."""
     down(stack)
-    for name in ("etc", "data", "logs", "airflow"):
+    for name in ("etc", "data", "logs", "airflow", "screenshots"):
         shutil.rmtree(stack.state / name, ignore_errors=True)
     for path in (stack.secrets_file, stack.state / "run-report.json"):
         path.unlink(missing_ok=True)
-    if software_too:
-        shutil.rmtree(software.SOFTWARE, ignore_errors=True)
-    console.print(f"  removed the state in {stack.state}; downloads are kept in {CACHE}")
+    console.print(f"  removed the state in {stack.state}; software is kept in {software.SOFTWARE.parent}, downloads in {CACHE}")
 
 
 def print_passwords(stack: Installation) -> None:

@@ -25,7 +25,7 @@ SOFTWARE = REPO / "var" / "software"
 JARS = SOFTWARE / "jars"
 PYTHON = os.environ.get("PYTHON", "python3")
 
-# One environment per lock file: Airflow needs SQLAlchemy 2, Superset 1.4, and the tests' tools stay out of the runtime.
+# The services' environments and their lock files. Airflow's has this project in it; it needs SQLAlchemy 2, Superset 1.4.
 ENVIRONMENTS = {
     "airflow": (REPO / "requirements.txt",),
     "superset": (REPO / "requirements" / "superset.txt",),
@@ -54,12 +54,6 @@ def install_environment(name: str, locks: tuple[Path, ...], *, editable: bool = 
         _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--no-deps", "--python", python, "--editable", REPO])
     stamp.write_text(digest)
     return folder
-
-
-def install_environments() -> None:
-    """The environments of the services: `airflow` (with this project in it) and `superset`."""
-    for name, locks in ENVIRONMENTS.items():
-        install_environment(name, locks, editable=name == "airflow")
 
 
 def install_java_servers() -> None:
@@ -126,6 +120,19 @@ def apt_install(*packages: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     _run(["apt-get", "update", "-qq"], env=environment)
     _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=environment)
+
+
+def install_browser() -> None:
+    """Debian's Chromium and its driver, for the browser tests.
+
+    Raises:
+        StackError: they are missing and only root could install them.
+    """
+    if Path("/usr/bin/chromium").exists() and Path("/usr/bin/chromedriver").exists():
+        return
+    if os.geteuid() != 0:
+        raise StackError("the browser tests need Chromium: run `apt-get install chromium chromium-driver` as root")
+    apt_install("chromium", "chromium-driver")
 
 
 def install_prometheus() -> str | None:

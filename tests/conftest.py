@@ -1,7 +1,7 @@
 """The tests' own stack, and the pipeline that most integration tests look at afterwards.
 
-The stack lies in `var/test` with every port shifted, beside a user's own. It is left running between runs of pytest; `make test` starts from
-a clean one and stops it at the end.
+The stack lies in `var/test` with every port shifted, beside a user's own. It is left running between runs of pytest; `make test` starts
+from a clean one and stops it at the end.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 import os
 import subprocess
 import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -22,6 +22,11 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
 from stack.airflow_api import AirflowApi
 from stack.installation import REPO, Installation
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+    from lakehouse.objects import ObjectStore
 
 STATE = REPO / "var" / "test"
 PORT_OFFSET = 12_000
@@ -62,11 +67,30 @@ def pipeline(stack: Installation) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def connections(stack: Installation) -> dict[str, dict[str, Any]]:
-    """The rendered connections of the tests' stack, also set in the environment for hooks."""
+    """The rendered connections of the tests' stack, also set in the environment, where the hooks find them."""
     found: dict[str, dict[str, Any]] = json.loads((stack.etc / "connections.json").read_text())
     for conn_id, fields in found.items():
         os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
     return found
+
+
+@pytest.fixture(scope="session")
+def catalog(connections: dict[str, dict[str, Any]]) -> Catalog:
+    """The Iceberg catalog of the tests' stack, with the bundle's own tables."""
+    from lakehouse.ops.tables import ensure_ops_tables
+    from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+
+    opened = LakehouseCatalogHook().catalog
+    ensure_ops_tables(opened)
+    return opened
+
+
+@pytest.fixture(scope="session")
+def store(connections: dict[str, dict[str, Any]]) -> ObjectStore:
+    """The bucket of the tests' stack."""
+    from lakehouse_provider.hooks.object_store import ObjectStoreHook
+
+    return ObjectStoreHook().store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,4 +104,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def fresh_name() -> str:
     """A name that no other test uses."""
-    return "t" + Path(tempfile.mktemp()).name.replace("tmp", "").replace("_", "x").lower()  # noqa: S306  # only its name is used
+    return f"t{uuid4().hex[:12]}"

@@ -17,6 +17,8 @@ def import_connections() -> None:
     from sqlalchemy import select
 
     wanted = json.loads((HERE.parent / "connections.json").read_text())
+    for absent in os.environ.get("WITHOUT_CONNECTIONS", "").split():
+        del wanted[absent]
     with create_session() as session:
         for conn_id, fields in wanted.items():
             extra = json.dumps(fields.pop("extra", {}))

@@ -30,9 +30,10 @@ SYMBOLS = Path(__file__).resolve().parent.parent / "sample_data" / "symbols.csv"
 # The walk's first day; a day's opening price is the walk's state on that day, so days written alone fit together.
 WALK_START = date(2024, 1, 1)
 SESSION_OPEN, SESSION_SECONDS = timedelta(hours=13, minutes=30), 6.5 * 3600
+DAILY_VOLUME = 400_000  # contracts a day for a weight of 1
 # Written into the snapshot's summary, so that a day which is there with the same seed and rows is left alone.
 RECIPES_PROPERTY = "lakehouse.tick-days"
-WORK_SCHEMA = "day date, symbol string, exchange string, start_price double, volatility double, rows int"
+WORK_SCHEMA = "day date, symbol string, exchange string, start double, volatility double, weight double, rows int"
 TICK_SCHEMA = (
     "timestamp timestamp, symbol string, bid_price double, bid_size int, ask_price double, ask_size int, "
     "last_price double, volume bigint, exchange string, ingest_time timestamp"
@@ -41,7 +42,7 @@ TICK_SCHEMA = (
 
 def recipe(rows: int, seed: int) -> str:
     """What decides a day's values, besides the day."""
-    return f"v1/{seed}/{rows}"
+    return f"v2/{seed}/{rows}"
 
 
 def split_rows(rows: int, weights: list[float]) -> list[int]:
@@ -51,8 +52,13 @@ def split_rows(rows: int, weights: list[float]) -> list[int]:
     return [int(part) for part in np.diff(edges, prepend=0)]
 
 
-def ticks_of_symbol(day: date, symbol: str, exchange: str | None, start: float, volatility: float, rows: int, seed: int) -> pa.RecordBatch:
-    """One symbol's ticks of one day, in the order of time; prices in the contract's currency, sizes in contracts."""
+def ticks_of_symbol(
+    day: date, symbol: str, exchange: str | None, start: float, volatility: float, weight: float, rows: int, seed: int
+) -> pa.RecordBatch:
+    """One symbol's ticks of one day, in the order of time; prices in the contract's currency, sizes in contracts.
+
+    The day's volume follows the symbol's weight, not the number of rows, so days of any density can be compared.
+    """
     whole_walk = np.random.default_rng([seed, crc32(symbol.encode())])
     days = (day - WALK_START).days
     opening = start * float(np.exp(np.clip(whole_walk.normal(0, volatility, max(days, 1)).cumsum()[-1], -1.5, 1.5)))
@@ -65,7 +71,8 @@ def ticks_of_symbol(day: date, symbol: str, exchange: str | None, start: float, 
     last = np.clip(_cents(middle + rng.uniform(-1, 1, rows) * half_spread), bid, ask)
     # A wider spread goes with smaller sizes, and a larger move with more volume.
     depth = 30 / (1 + 100 * half_spread / middle)
-    volume = rng.poisson(1 + 20 * np.abs(steps) / max(volatility / np.sqrt(max(rows, 1)), 1e-9))
+    share = 0.1 + np.abs(steps) / np.abs(steps).mean()
+    volume = rng.poisson(DAILY_VOLUME * weight * rng.lognormal(0, 0.15) * share / share.sum())
     opens = datetime(day.year, day.month, day.day, tzinfo=UTC) + SESSION_OPEN
     moments = np.datetime64(opens.replace(tzinfo=None), "us") + (seconds * 1e6).astype("timedelta64[us]")
     ingest = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
@@ -106,7 +113,7 @@ def main() -> None:
         symbols = list(csv.DictReader(file))
     weights = [float(row["weight"]) for row in symbols]
     work = [
-        (day, row["symbol"], row["exchange"] or None, float(row["start_price"]), float(row["daily_volatility"]), rows)
+        (day, row["symbol"], row["exchange"] or None, float(row["start_price"]), float(row["daily_volatility"]), float(row["weight"]), rows)
         for day, total in days.items()
         for row, rows in zip(symbols, split_rows(total, weights), strict=True)
         if rows
@@ -116,9 +123,7 @@ def main() -> None:
     def generate(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for unit in batch.to_pylist():
-                yield ticks_of_symbol(
-                    unit["day"], unit["symbol"], unit["exchange"], unit["start_price"], unit["volatility"], unit["rows"], seed
-                )
+                yield ticks_of_symbol(**unit, seed=seed)
 
     spark = SparkSession.builder.appName("option_ticks").getOrCreate()
     print(f"option_ticks: writing {sum(days.values())} ticks of {len(days)} days to {options.table}", flush=True)  # noqa: T201

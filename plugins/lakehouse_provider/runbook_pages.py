@@ -16,7 +16,7 @@ _PLACES = (Path(__file__).parent / "runbooks", Path(__file__).resolve().parents[
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _STYLE = (
     "body{font:16px/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}"
-    "code{background:#eee;padding:0 .2em}pre{background:#eee;padding:.7em}td,th{padding:.2em .6em;text-align:left}"
+    "code{background:#eee;padding:0 .2em}pre{background:#eee;padding:.7em;overflow-x:auto}td,th{padding:.2em .6em;text-align:left}"
 )
 
 app = FastAPI(title="Lakehouse runbooks", docs_url=None, redoc_url=None, openapi_url=None)

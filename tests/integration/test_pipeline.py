@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from pyiceberg.catalog import load_catalog
+from pyiceberg.catalog import Catalog
 
+from lakehouse.objects import ObjectStore
 from stack.airflow_api import AirflowApi
 from stack.installation import REPO, Installation
 from stack.report import query
@@ -54,10 +55,10 @@ def test_the_report_has_the_rows_that_were_asked_for(pipeline: dict[str, Any]) -
     assert pipeline["documents"]["logs-*"] == pipeline["tables"]["logs_db.raw_logs"]["rows"] > 4_000
 
 
-def test_trino_spark_and_pyiceberg_count_the_same_rows_of_a_day(stack: Installation, pipeline: dict[str, Any]) -> None:
+def test_trino_spark_and_pyiceberg_count_the_same_rows_of_a_day(stack: Installation, catalog: Catalog, pipeline: dict[str, Any]) -> None:
     yesterday = date.fromisoformat(query(stack, f"SELECT cast(max(date(timestamp)) AS varchar) FROM {TICKS}")[0][0])
     by_trino = query(stack, f"SELECT count(*) FROM {TICKS} WHERE date(timestamp) = DATE '{yesterday}'")[0][0]
-    table = _catalog(stack).load_table(TICKS)
+    table = catalog.load_table(TICKS)
     condition = f"timestamp >= '{yesterday}T00:00:00+00:00' and timestamp < '{yesterday + timedelta(days=1)}T00:00:00+00:00'"
     by_pyiceberg = table.scan(condition, selected_fields=("symbol",)).to_arrow().num_rows
     job = REPO / "include" / "spark" / "preflight.py"
@@ -69,10 +70,10 @@ def test_trino_spark_and_pyiceberg_count_the_same_rows_of_a_day(stack: Installat
 
 @pytest.mark.fault(11)
 def test_running_the_same_day_again_changes_no_count_and_writes_no_board(
-    stack: Installation, api: AirflowApi, pipeline: dict[str, Any]
+    stack: Installation, api: AirflowApi, store: ObjectStore, pipeline: dict[str, Any]
 ) -> None:
     ids = _document_ids(stack)
-    objects = _objects(stack)
+    objects = {entry.key for entry in store.list("raw/")}
     board = api.runs("sync_dashboards", limit=1)[0]["dag_run_id"]
     run_stack("run", f"--rows={ROWS}")
     again = json.loads((STATE / "run-report.json").read_text())
@@ -83,7 +84,7 @@ def test_running_the_same_day_again_changes_no_count_and_writes_no_board(
     assert ids <= _document_ids(stack)
     assert again["documents"]["logs-*"] == again["tables"]["logs_db.raw_logs"]["rows"]
     assert query(stack, "SELECT count(*) - count(DISTINCT log_id) FROM logs_db.raw_logs") == [[0]]
-    assert objects <= _objects(stack)
+    assert objects <= {entry.key for entry in store.list("raw/")}
     newest = api.runs("sync_dashboards", limit=1)[0]["dag_run_id"]
     assert newest != board
     assert api.xcom("sync_dashboards", newest, "superset")["written"] is False
@@ -125,21 +126,6 @@ def _wait(api: AirflowApi, dag_id: str, run_id: str, seconds: int = 180) -> str:
     raise AssertionError
 
 
-def _catalog(stack: Installation) -> Any:
-    return load_catalog(
-        "hive_prod",
-        uri=f"http://127.0.0.1:{stack.ports['iceberg_rest']}",
-        warehouse="s3://warehouse",
-        credential=f"{stack.secrets['S3_ACCESS_KEY']}:{stack.secrets['S3_SECRET_KEY']}",
-        **{
-            "s3.endpoint": f"http://127.0.0.1:{stack.ports['s3']}",
-            "s3.region": "us-east-1",
-            "s3.access-key-id": stack.secrets["S3_ACCESS_KEY"],
-            "s3.secret-access-key": stack.secrets["S3_SECRET_KEY"],
-        },
-    )
-
-
 def _spark(stack: Installation, job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     binaries = REPO / "var" / "venvs" / "airflow" / "bin"
     environment = {
@@ -159,17 +145,3 @@ def _document_ids(stack: Installation) -> set[str]:
     body = {"size": 10_000, "_source": False, "query": {"match_all": {}}}
     found = requests.post(url, json=body, auth=auth, verify=str(stack.etc / "opensearch" / "ca.pem"), timeout=60).json()
     return {hit["_id"] for hit in found["hits"]["hits"]}
-
-
-def _objects(stack: Installation) -> set[str]:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{stack.ports['s3']}",
-        aws_access_key_id=stack.secrets["S3_READONLY_ACCESS_KEY"],
-        aws_secret_access_key=stack.secrets["S3_READONLY_SECRET_KEY"],
-        region_name="us-east-1",
-    )
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket="lakehouse", Prefix="raw/")
-    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+from typing import Any
 
 import pytest
 import requests

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.extras import base_url, public_url
@@ -29,19 +30,26 @@ class PreflightOperator(LakehouseOperator):
     Args:
         service: object_store, catalog, trino, opensearch, superset, prometheus or ops_database.
         conn_id: the service's connection, where its page is linked from.
+        optional: the installation may do without the service; the task is skipped when there is no such connection.
     """
 
     template_fields: Sequence[str] = ()
 
-    def __init__(self, *, service: str, conn_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, service: str, conn_id: str, optional: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.service, self.conn_id = service, conn_id
+        self.service, self.conn_id, self.optional = service, conn_id, optional
 
     def execute(self, context: Context) -> str:
         """Returns one line about what was found."""
+        try:
+            connection = BaseHook.get_connection(self.conn_id)
+        except AirflowNotFoundException:
+            if self.optional:
+                raise AirflowSkipException(f"there is no connection {self.conn_id}, so {self.service} is not used here") from None
+            raise
         found = CHECKS[self.service]()
         self.log.info("%s: %s", self.service, found)
-        self.show_result(context, public_url(BaseHook.get_connection(self.conn_id)))
+        self.show_result(context, public_url(connection))
         return found
 
 

@@ -1,0 +1,54 @@
+"""Each scheduled DAG through `dag.test()`, on the tests' stack but without its scheduler."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.installation import REPO, Installation
+from tests.conftest import ROWS
+
+pytestmark = [
+    pytest.mark.integration,
+    # Airflow's own deprecations, which are not ours to cure.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+# In the order in which one needs the other's data. The days of ticks are those of the pipeline: they are there, and stay as they are.
+RUNS = {
+    "bronze_raw_logs": {"sample_rows": 300},
+    "ship_logs": {},
+    "upload_images": {"sample": True, "tag": "analytics"},
+    "bronze_option_ticks": {"date": YESTERDAY.isoformat(), "days": 30, "rows": ROWS},
+    "daily_option_summary": {},
+    "sync_dashboards": {},
+    "quality_and_service_levels": {},
+}
+
+
+@pytest.fixture(scope="module")
+def dags(stack: Installation, pipeline: dict[str, Any], connections: dict[str, Any]) -> dict[str, Any]:
+    import sys
+
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.utils import db
+
+    os.environ["SPARK_CONF_DIR"] = str(stack.etc / "spark")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["AWS_REGION"] = "us-east-1"
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    db.initdb()
+    bag = DagBag(dag_folder=str(REPO), bundle_path=REPO, bundle_name="dags-folder")
+    sync_bag_to_db(bag, "dags-folder", None)
+    return dict(bag.dags)
+
+
+@pytest.mark.parametrize("dag_id", list(RUNS))
+def test_a_scheduled_dag_runs_to_success(dags: dict[str, Any], dag_id: str) -> None:
+    run = dags[dag_id].test(run_conf=RUNS[dag_id])
+    assert run.state == "success"

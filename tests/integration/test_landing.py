@@ -1,0 +1,95 @@
+"""Files and images from the landing prefix, against the real store and catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from pyiceberg.catalog import Catalog
+
+from include.assets import contract
+from include.sample_data import images
+from lakehouse.contracts import Contract, load
+from lakehouse.exceptions import VerificationError
+from lakehouse.iceberg.table import ensure_table, row_count
+from lakehouse.images.register import register_landing
+from lakehouse.jsonlines import load_landing
+from lakehouse.objects import ObjectStore
+from stack.installation import Installation
+from stack.report import query
+
+pytestmark = pytest.mark.integration
+
+
+def _table(catalog: Catalog, like: str, name: str) -> Contract:
+    made = replace(load(contract(like)), table=f"test_db.{name}")
+    ensure_table(catalog, made)
+    return made
+
+
+@pytest.mark.fault(8)
+def test_one_bad_line_never_stops_the_others_and_a_second_time_nothing_is_added(
+    catalog: Catalog, store: ObjectStore, stack: Installation, fresh_name: str
+) -> None:
+    made = _table(catalog, "raw_logs", fresh_name)
+    landing, raw = f"landing/{fresh_name}/", f"raw/{fresh_name}/"
+    good = b'{"event_time": "2026-11-22T10:00:00Z", "level": "info", "message": "x", "meta": {"user": "u"}}\n'
+    body = good * 3 + b'not json {"password": "hunter22"}\n' + b"[1]\n" + b'{"event_time": "yesterday"}\n' + b"\n"
+    store.put(landing + "a.jsonl", body)
+    store.put(landing + "still-open.tmp", good)
+    first = load_landing(store, catalog, made, landing=landing, raw=raw)
+    assert (first.files, first.read, first.loaded, first.already_there, first.refused) == (1, 6, 3, 0, 3)
+    reasons = query(stack, f"SELECT reason, masked FROM ops_db.refused_records WHERE table_name = '{made.table}' ORDER BY reason")
+    assert [row[0] for row in reasons] == ["bad_event_time", "not_an_object", "not_json"]
+    assert "hunter22" not in str(reasons)
+    assert [entry.key for entry in store.list(landing)] == [landing + "still-open.tmp"]
+    assert [store.read(entry.key) for entry in store.list(raw)] == [body]
+    store.put(landing + "a-again.jsonl", body)
+    second = load_landing(store, catalog, made, landing=landing, raw=raw)
+    assert (second.read, second.loaded, second.already_there, second.refused) == (6, 0, 3, 3)
+    assert query(stack, f"SELECT count(*) FROM ops_db.refused_records WHERE table_name = '{made.table}'") == [[3]]
+
+
+@pytest.mark.fault(14)
+@pytest.mark.fault(15)
+def test_images_are_stored_by_content_whatever_their_name_and_bad_ones_are_kept_aside(
+    catalog: Catalog, store: ObjectStore, stack: Installation, fresh_name: str
+) -> None:
+    made = _table(catalog, "image_metadata", fresh_name)
+    landing = f"landing/{fresh_name}/"
+    files = dict(images.files())
+    for name, body in files.items():
+        store.put(landing + name, body)
+    store.put(landing + "a b'; DROP TABLE x;--.jpg", files["logo.png"])
+    store.put(landing + "page.jpg", b"<html>not an image</html>")
+    first = register_landing(store, catalog, made, landing=landing, tag="product", source_system="batch")
+    assert (first.read, first.uploaded, first.already_there, first.refused) == (8, 5, 1, 2)
+    rows = query(stack, f"SELECT image_id, s3_path, width, height, mime_type FROM {made.table}")
+    for image_id, path, width, height, _ in rows:
+        key = path.removeprefix("s3://lakehouse/")
+        assert hashlib.sha256(store.read(key)).hexdigest() == image_id
+        thumbnail = key.replace("raw/images/", "raw/thumbnails/").rpartition(".")[0] + ".jpg"
+        assert len(store.read(thumbnail)) > 500
+        assert width > 0
+        assert height > 0
+    assert {row[4] for row in rows} == {"image/jpeg", "image/png", "image/webp", "image/gif"}
+    assert list(store.list(landing)) == []
+    kept = query(stack, f"SELECT reason, kept_at FROM ops_db.refused_files WHERE table_name = '{made.table}' ORDER BY reason")
+    assert [row[0] for row in kept] == ["broken", "not_an_image"]
+    assert store.read(kept[1][1].removeprefix("s3://lakehouse/")) == b"<html>not an image</html>"
+    store.put(landing + "again.png", files["logo.png"])
+    second = register_landing(store, catalog, made, landing=landing, tag="user", source_system="api")
+    assert (second.read, second.uploaded, second.already_there) == (1, 0, 1)
+    assert len(second.other_tags) == 1
+    assert row_count(catalog.load_table(made.table)) == 5
+
+
+@pytest.mark.fault(16)
+def test_an_object_is_never_overwritten_by_another_content(store: ObjectStore, fresh_name: str) -> None:
+    key = f"raw/{fresh_name}/object"
+    assert store.put_once(key, b"first", "text/plain") is True
+    assert store.put_once(key, b"first", "text/plain") is False
+    with pytest.raises(VerificationError, match="another content"):
+        store.put_once(key, b"second", "text/plain")
+    assert store.read(key) == b"first"
