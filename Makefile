@@ -45,7 +45,7 @@ logs: $(BOOTSTRAP)  ## follow a service's log: SERVICE=trino
 passwords: $(BOOTSTRAP)  ## show the users and passwords of this installation
 	@$(STACK) passwords
 
-clean: $(BOOTSTRAP)  ## stop the services and remove their state (downloads are kept)
+clean: $(BOOTSTRAP)  ## stop the services and remove their state (software and downloads are kept)
 	@$(STACK) clean
 
 dev: $(BOOTSTRAP)  ## make the development environment in var/venvs/dev

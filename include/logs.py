@@ -6,6 +6,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 _MAX_KEYS = 50
 _MAX_LENGTH = 8_000
 
@@ -35,8 +37,9 @@ def _open(meta: str) -> dict[str, str] | None:
     if len(meta) > _MAX_LENGTH:
         return None
     try:
-        parsed = json.loads(meta)
-    except ValueError:
+        # Strict: lone surrogates and deep nesting are errors here, not in the middle of a bulk.
+        parsed = orjson.loads(meta)
+    except orjson.JSONDecodeError:
         return None
     if not isinstance(parsed, dict) or len(parsed) > _MAX_KEYS:
         return None

@@ -103,7 +103,6 @@ class Installation:
             "DATA": str(self.data),
             "LOGS": str(self.logs),
             "ETC": str(self.etc),
-            "JARS": str(self.repo / "var" / "software" / "jars"),
             **{f"PORT_{name.upper()}": str(port) for name, port in self.ports.items()},
             **{f"SECRET_{name}": value for name, value in self.secrets.items()},
         }

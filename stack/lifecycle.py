@@ -60,7 +60,7 @@ def up(stack: Installation) -> None:
     for folder in (stack.state, stack.etc, stack.data, stack.logs):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)  # A server with a user of its own passes through; what is inside is closed to others.
-    stack.render(services.password_hashes(stack))
+    stack.render({"SPARK_JARS": ",".join(map(str, software.spark_jars()))} | services.password_hashes(stack))
     services.create_certificates(stack)
     waves = services.waves(stack)
     every = [service for wave in waves for service in wave]

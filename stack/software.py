@@ -58,13 +58,27 @@ def install_environment(name: str, locks: tuple[Path, ...], *, editable: bool = 
 
 def install_java_servers() -> None:
     """Trino, OpenSearch with its security plugin, and Spark's Iceberg jars, unpacked under `var/software`."""
-    artifacts = tomllib.loads((CONFIG / "artifacts.toml").read_text())
+    artifacts = _artifacts()
     for name, artifact in artifacts.items():
         archive = _download(name, artifact)
         if artifact["packaging"] == "jar":
             _once(JARS / archive.name, partial(shutil.copyfile, archive))
-    _once(SOFTWARE / "trino", partial(_unpack, _archive(artifacts["trino"])))
-    _once(SOFTWARE / "opensearch", partial(_unpack_opensearch, artifacts))
+    _once(server_home("trino"), partial(_unpack, _archive(artifacts["trino"])))
+    _once(server_home("opensearch"), partial(_unpack_opensearch, artifacts))
+
+
+def server_home(name: str) -> Path:
+    """Where a Java server of `config/artifacts.toml` is unpacked; a new version is another folder."""
+    return SOFTWARE / f"{name}-{_artifacts()[name]['version']}"
+
+
+def spark_jars() -> list[Path]:
+    """The jars that Spark needs to speak to Iceberg and the object store."""
+    return [JARS / _archive(artifact).name for artifact in _artifacts().values() if artifact["packaging"] == "jar"]
+
+
+def _artifacts() -> dict[str, dict[str, str]]:
+    return tomllib.loads((CONFIG / "artifacts.toml").read_text())
 
 
 def _unpack_opensearch(artifacts: dict[str, dict[str, str]], target: Path) -> None:

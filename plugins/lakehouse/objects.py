@@ -103,8 +103,12 @@ class ObjectStore:
 
     def move(self, source: str, target: str) -> None:
         """Copy within the bucket, then remove the source; safe to do again after a cut."""
-        self._call("copy_object", Key=target, CopySource={"Bucket": self.bucket, "Key": source})
+        self.copy(source, target)
         self.delete(source)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy within the bucket, over whatever is there."""
+        self._call("copy_object", Key=target, CopySource={"Bucket": self.bucket, "Key": source})
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         key = arguments.get("Key", arguments.get("Prefix", ""))

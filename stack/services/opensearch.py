@@ -19,7 +19,7 @@ _OPENSEARCH_USERS = ("HASH_OPENSEARCH_ADMIN", "HASH_OPENSEARCH_SHIPPER", "HASH_O
 
 def opensearch(stack: Installation) -> Service:
     """One node."""
-    home, config, data = software.SOFTWARE / "opensearch", stack.etc / "opensearch", stack.data / "opensearch"
+    home, config, data = software.server_home("opensearch"), stack.etc / "opensearch", stack.data / "opensearch"
 
     def prepare() -> None:
         # The security plugin wants its whole set of files at the first start; ours are users, roles and their mapping.

@@ -9,7 +9,7 @@ from stack.services.service import Service, get
 
 def trino(stack: Installation) -> Service:
     """Coordinator and worker in one."""
-    home, config = software.SOFTWARE / "trino", stack.etc / "trino"
+    home, config = software.server_home("trino"), stack.etc / "trino"
     plugins = stack.data / "trino-plugins"
 
     def prepare() -> None:

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.contracts import Contract
+from lakehouse.contracts import Contract, load
 from lakehouse.jsonlines import load_landing, parse_lines
 from lakehouse.objects import ObjectStore
 from lakehouse.ops.tables import ensure_ops_tables
-from lakehouse.contracts import load
 from lakehouse.iceberg.table import ensure_table, row_count
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

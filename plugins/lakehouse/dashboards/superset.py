@@ -184,11 +184,12 @@ def sync(client: SupersetClient, viewer: SupersetClient, folder: Path, variables
     """
     desired = read_folder(folder, variables)
     slugs = [document["slug"] for path, document in desired.items() if path.startswith("dashboards/")]
-    changes = plan(desired, client.export(slugs))
+    wanted = {path: _normalise(document) for path, document in desired.items()}
+    changes = plan(wanted, client.export(slugs))
     written = any(change.action != "unchanged" for change in changes)
     if written:
         client.import_assets(desired)
-        left = [change for change in plan(desired, client.export(slugs)) if change.action != "unchanged"]
+        left = [change for change in plan(wanted, client.export(slugs)) if change.action != "unchanged"]
         if left:
             shown = "; ".join(f"{change.kind} {change.name}: {change.action} {', '.join(change.fields)}" for change in left)
             raise VerificationError(f"Superset took the import, but reads back differently: {shown}")

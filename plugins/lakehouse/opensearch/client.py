@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from lakehouse.exceptions import TransientError
+from lakehouse.exceptions import ServiceError, TransientError
 from lakehouse.http import HttpClient
 
 _BACK_OFF = (0.5, 1, 2, 4, 8)
@@ -66,6 +66,7 @@ class OpenSearchClient(HttpClient):
 
         Raises:
             TransientError: items were still rejected after the last try, or the node is not there.
+        ServiceError: we may not write to an index; nothing is refused for that.
         """
         pending, indexed, there = list(documents), 0, 0
         refused: list[Refusal] = []
@@ -81,6 +82,14 @@ class OpenSearchClient(HttpClient):
                 elif status == 429 or status >= 500:
                     again.append(document)
                     last = f"{status} {error.get('type')}: {error.get('reason')}"
+                elif status in (401, 403):
+                    reason = f"{error.get('type')}: {error.get('reason')}"
+                    raise ServiceError(
+                        f"{self.name} refused to write to {document.index} with {status} {reason}; "
+                        "check the role of its connection and whether the index is read-only",
+                        status=status,
+                        target=document.index,
+                    )
                 else:
                     refused.append(Refusal(document, str(error.get("type", status)), str(error.get("reason", ""))))
             pending = again

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from lakehouse.ops.tables import RefusedRecord, append_run_rows, mask, record_re
 log = logging.getLogger(__name__)
 
 SHIPMENTS = "ops_db.shipments"
+TOO_OLD = "outside_retention"
 _BULK_BYTES = 5_000_000
 
 
@@ -39,6 +41,12 @@ class Shipment:
     refused: int
     from_snapshot_id: int | None
     to_snapshot_id: int | None
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unexpected(self) -> int:
+        """Refused rows, without those that are merely too old to be kept."""
+        return self.refused - self.reasons.get(TOO_OLD, 0)
 
 
 def ship(
@@ -99,16 +107,20 @@ def ship(
 
     size = 0
     for row in _new_rows(table, start, head.snapshot_id):
-        event_time, body = to_document(row)
         key = str(row[key_column])
+        try:
+            event_time, body = to_document(row)
+            encoded = orjson.dumps(body)
+        except (TypeError, ValueError, RecursionError) as error:
+            refusals.append(_refusal(table_name, key, head.snapshot_id, "cannot_be_encoded", str(error), mask(str(row))))
+            continue
         if event_time is None:
             refusals.append(_refusal(table_name, key, head.snapshot_id, "no_event_time", "the row has no event time", mask(str(body))))
             continue
         if not oldest <= event_time <= newest:
             detail = f"{event_time.isoformat()} is outside the {retention_days} days that are kept"
-            refusals.append(_refusal(table_name, key, head.snapshot_id, "outside_retention", detail, mask(str(body))))
+            refusals.append(_refusal(table_name, key, head.snapshot_id, TOO_OLD, detail, mask(str(body))))
             continue
-        encoded = orjson.dumps(body)
         documents.append(Document(f"{index_prefix}{event_time:%Y.%m.%d}", key, encoded))
         size += len(encoded)
         if size >= _BULK_BYTES:
@@ -125,7 +137,8 @@ def ship(
     if found != len(shipped_ids):
         raise VerificationError(f"{index_prefix}* has {found} of the {len(shipped_ids)} documents just sent; the cursor has not moved")
     record_refusals(catalog, refusals)
-    shipment = Shipment(rows_read, indexed, there, len(refusals), start, head.snapshot_id)
+    reasons = dict(Counter(refusal.reason for refusal in refusals))
+    shipment = Shipment(rows_read, indexed, there, len(refusals), start, head.snapshot_id, reasons)
     _save(catalog, table, table_name, f"{index_prefix}*", shipment, now)
     return shipment
 
@@ -207,4 +220,7 @@ def _save(catalog: Catalog, table: Table, table_name: str, target: str, shipment
         "refused": shipment.refused,
         "shipped_at": now,
     }
-    append_run_rows(catalog, SHIPMENTS, f"{uuid}:{shipment.from_snapshot_id}:{shipment.to_snapshot_id}", [row])
+    window = f"{uuid}:{shipment.from_snapshot_id}:{shipment.to_snapshot_id}"
+    # A window is shipped once; the whole table may be shipped again at the same snapshot, and the cursor must then move there.
+    key = window if shipment.from_snapshot_id is not None else f"{window}:{now.isoformat()}"
+    append_run_rows(catalog, SHIPMENTS, key, [row])

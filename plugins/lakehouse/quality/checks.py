@@ -49,6 +49,8 @@ def run_checks(cursor: Cursor, contract: Contract, *, now: datetime | None = Non
     now = now or datetime.now(UTC)
     cursor.execute(statement(contract))
     rows, newest, *measured = cursor.fetchone()
+    # Whether an empty table is an error is for its rowCount rule to say; without one it is.
+    when_empty = next((check.severity for check in contract.checks if check.metric == "rowCount"), "error")
     results = []
     for check, value in zip(contract.checks, measured, strict=True):
         if rows == 0 and check.metric != "rowCount":
@@ -63,7 +65,7 @@ def run_checks(cursor: Cursor, contract: Contract, *, now: datetime | None = Non
                 contract.table,
                 check.check_id,
                 check.column,
-                check.severity,
+                when_empty if status == "empty" else check.severity,
                 status,
                 number,
                 f"{check.operator} {check.threshold:g}",

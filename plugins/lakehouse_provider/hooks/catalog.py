@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
+from lakehouse.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
     from pyiceberg.catalog import Catalog
 
 
@@ -40,7 +43,9 @@ class LakehouseCatalogHook(BaseHook):
 
         connection = self.get_connection(self.conn_id)
         store = self.get_connection(self.s3_conn_id)
+        # What is left of the extras are PyIceberg's own properties.
         extras = dict(connection.extra_dejson)
+        extras.pop("public_url", None)
         name = extras.pop("catalog_name", "hive_prod")
         if extras.get("type", "rest") == "rest" and connection.login:
             extras["credential"] = f"{connection.login}:{connection.password}"
@@ -49,7 +54,7 @@ class LakehouseCatalogHook(BaseHook):
             uri=connection.host,
             **extras,
             **{
-                "s3.endpoint": store.extra_dejson["endpoint_url"],
+                "s3.endpoint": _endpoint(store),
                 "s3.region": store.extra_dejson.get("region_name", "us-east-1"),
                 "s3.access-key-id": store.login,
                 "s3.secret-access-key": store.password,
@@ -63,3 +68,10 @@ class LakehouseCatalogHook(BaseHook):
             return True, f"{len(self.catalog.list_namespaces())} namespaces"
         except Exception as error:  # noqa: BLE001  # the form shows whatever it was
             return False, str(error)
+
+
+def _endpoint(store: Connection) -> str:
+    endpoint = store.extra_dejson.get("endpoint_url")
+    if not endpoint:
+        raise ConfigurationError(f"connection {store.conn_id} has no extra `endpoint_url`: the client would go to the real AWS")
+    return str(endpoint)

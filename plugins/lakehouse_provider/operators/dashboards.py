@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from lakehouse_provider.hooks.superset import SupersetHook
 from lakehouse_provider.operators.base import LakehouseOperator
@@ -45,7 +46,9 @@ class SupersetSyncOperator(LakehouseOperator):
         hook = SupersetHook(self.conn_id)
         trino = hook.get_connection(self.trino_conn_id)
         catalog = trino.extra_dejson.get("catalog", "hive_prod")
-        variables = {"TRINO_URI": f"trino://superset@{trino.host}:{trino.port}/{catalog}"}
+        # With a password the driver speaks HTTPS; without one (the native stack on loopback) any name is taken.
+        user = f"{quote(trino.login)}:{quote(trino.password)}" if trino.login and trino.password else "superset"
+        variables = {"TRINO_URI": f"trino://{user}@{trino.host}:{trino.port}/{catalog}"}
         result = sync(hook.client, SupersetHook(self.viewer_conn_id).client, Path(self.folder), variables)
         self.log.info("plan:\n%s", to_markdown(result.changes))
         boards = [

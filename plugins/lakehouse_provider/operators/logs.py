@@ -93,6 +93,7 @@ class IcebergToOpenSearchOperator(LakehouseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the counts of the shipment."""
         from lakehouse.contracts import load
+        from lakehouse.exceptions import RefusedThresholdError
         from lakehouse.opensearch.ship import ship
 
         contract = load(Path(self.contract))
@@ -110,6 +111,11 @@ class IcebergToOpenSearchOperator(LakehouseOperator):
         )
         facts = asdict(shipment) | {"rows": shipment.indexed}
         self.log.info("shipped: %s", facts)
+        if shipment.unexpected > contract.refused_threshold * shipment.rows_read:
+            raise RefusedThresholdError(
+                f"{shipment.unexpected} of {shipment.rows_read} rows were refused, {contract.refused_threshold:.0%} are allowed: "
+                f"{shipment.reasons}; the good ones are shipped. The rows are in ops_db.refused_records"
+            )
         self.describe_outlets(context, facts)
         url = public_url(hook.get_connection(self.opensearch_conn_id))
         self.show_result(context, f"{url}/logs-*/_search?size=50&sort=event_time:desc" if url else "")

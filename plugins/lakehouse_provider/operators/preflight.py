@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
+from lakehouse.exceptions import ConfigurationError, ServiceError, TransientError, VerificationError
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.extras import base_url, public_url
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
@@ -54,13 +55,12 @@ class PreflightOperator(LakehouseOperator):
 
 
 def _object_store() -> str:
-    from lakehouse.exceptions import LakehouseError, ServiceError
 
     store = ObjectStoreHook().store
     key, body = "preflight/probe", b"probe"
     store.put(key, body)
     if store.read(key) != body:
-        raise LakehouseError(f"s3://{store.bucket}/{key} reads back differently")
+        raise VerificationError(f"s3://{store.bucket}/{key} reads back differently")
     readonly = ObjectStoreHook("lakehouse_s3_readonly").store
     try:
         readonly.put("preflight/must-not-be", body)
@@ -68,7 +68,7 @@ def _object_store() -> str:
         if error.status != 403:
             raise
     else:
-        raise LakehouseError("lakehouse_s3_readonly can write: give it a read-only identity")
+        raise ConfigurationError("lakehouse_s3_readonly can write: give it a read-only identity")
     store.delete(key)
     return f"s3://{store.bucket} at {store.endpoint_url}: write, read and delete work; the read-only key cannot write"
 
@@ -76,13 +76,13 @@ def _object_store() -> str:
 def _catalog() -> str:
     """Leaves the probe table behind for Trino and Spark."""
     import pyarrow as pa
-    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError
-
-    from lakehouse.exceptions import TransientError
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, RESTError
 
     try:
         catalog = LakehouseCatalogHook().catalog
         namespaces = len(catalog.list_namespaces())
+    except RESTError as error:
+        raise ServiceError(f"the Iceberg catalog refused us: {error}: check the credentials of connection lakehouse_catalog") from error
     except OSError as error:
         raise TransientError(
             f"the Iceberg catalog does not answer: {error}: check that it runs, and connection lakehouse_catalog"
@@ -100,8 +100,6 @@ def _trino() -> str:
     from requests import RequestException
     from trino.exceptions import Error as TrinoError
 
-    from lakehouse.exceptions import LakehouseError, TransientError
-
     connection = BaseHook.get_connection("lakehouse_trino")
     where = f"Trino at {connection.host}:{connection.port}"
     try:
@@ -110,18 +108,17 @@ def _trino() -> str:
     except (RequestException, TrinoError) as error:
         raise TransientError(f"{where} does not answer: {error}: check that it runs, and connection lakehouse_trino") from error
     if rows != PROBE_ROWS:
-        raise LakehouseError(f"{where} counts {rows} rows in {PROBE_TABLE}, PyIceberg wrote {PROBE_ROWS}: both must use one catalog")
+        raise VerificationError(f"{where} counts {rows} rows in {PROBE_TABLE}, PyIceberg wrote {PROBE_ROWS}: both must use one catalog")
     return f"Trino {version} sees the {rows} rows that PyIceberg wrote"
 
 
 def _opensearch() -> str:
-    from lakehouse.exceptions import LakehouseError
 
     client = LakehouseOpenSearchHook().client
     version = client.version()
     refused = client.request("PUT", "/not-ours", accept=(403,))
     if refused.status_code != 403:
-        raise LakehouseError("lakehouse_opensearch may make indices other than logs-*: limit its role")
+        raise ConfigurationError("lakehouse_opensearch may make indices other than logs-*: limit its role")
     LakehouseOpenSearchHook("lakehouse_opensearch_admin").client.request("GET", "/_cat/templates?format=json")
     return f"OpenSearch {version} over verified TLS; the shipper is limited to logs-*"
 
@@ -144,8 +141,6 @@ def _prometheus() -> str:
 def _ops_database() -> str:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
     from psycopg2 import OperationalError
-
-    from lakehouse.exceptions import TransientError
 
     try:
         row = PostgresHook("lakehouse_ops").get_first("SHOW server_version")
