@@ -67,7 +67,7 @@ def build_report(stack: Installation, api: AirflowApi, runs: dict[str, str], pea
         documents={"logs-*": _documents(stack)},
         images={
             "registered": counts["media_db.image_metadata"]["rows"],
-            "refused": counts["ops_db.refused_files"]["rows"],
+            "refused": query(stack, "SELECT count(*) FROM ops_db.refused_files WHERE table_name = 'media_db.image_metadata'")[0][0],
         },
         dashboards=_xcom(api, runs, "sync_dashboards", "superset", "dashboards") or [],
         checks=_checks(api, quality),

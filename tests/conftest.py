@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,7 +19,16 @@ import pytest
 # Airflow reads its settings at its first import; the unit and DAG tests need nothing of a running one.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-tests-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+# `dag.test()` looks for its DAG in the configured bundles, and runs its tasks in the one of this name.
+os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(
+    [
+        {
+            "name": "dags-folder",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(Path(__file__).resolve().parent.parent)},
+        }
+    ]
+)
 
 from stack.airflow_api import AirflowApi
 from stack.installation import REPO, Installation

@@ -35,7 +35,7 @@ RUNS = {
 def dags(stack: Installation, pipeline: dict[str, Any], connections: dict[str, Any]) -> dict[str, Any]:
     import sys
 
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.dag_processing.dagbag import DagBag
     from airflow.utils import db
 
     os.environ["SPARK_CONF_DIR"] = str(stack.etc / "spark")
@@ -44,7 +44,6 @@ def dags(stack: Installation, pipeline: dict[str, Any], connections: dict[str, A
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     db.initdb()
     bag = DagBag(dag_folder=str(REPO), bundle_path=REPO, bundle_name="dags-folder")
-    sync_bag_to_db(bag, "dags-folder", None)
     return dict(bag.dags)
 
 

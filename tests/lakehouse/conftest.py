@@ -58,7 +58,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
             do_GET = do_POST = do_PUT = _handle  # noqa: N815  # http.server's names
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -125,7 +125,9 @@ def test_a_service_that_is_not_there_is_a_transient_error_that_says_what_to_chec
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         client = connect(f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(TransientError, match=r"Thing at http://127.0.0.1:\d+ does not answer \(connection refused\): check that it runs"):
+        with pytest.raises(
+            TransientError, match=r"Thing at http://127.0.0.1:\d+ does not answer \(connection refused\): check that it runs"
+        ):
             client.request("POST", "/")
     assert len(waits) == 3
 

@@ -176,8 +176,7 @@ def _chain(table: Table, start: int | None, end: int) -> list[Any]:
 def _rows_between(table: Table, start: int | None, end: int) -> int:
     """Rows to ship, from snapshot summaries alone."""
     if start is None:
-        head = table.snapshot_by_id(end)
-        return int(head.summary["total-records"] or 0) if head and head.summary else 0
+        return _live_rows(table, end)
     rows = 0
     for snapshot in _chain(table, start, end):
         operation = snapshot.summary.operation if snapshot.summary else None
@@ -190,6 +189,21 @@ def _rows_between(table: Table, start: int | None, end: int) -> int:
             )
         rows += int(snapshot.summary["added-records"] or 0)
     return rows
+
+
+def _live_rows(table: Table, snapshot_id: int) -> int:
+    """Rows of a snapshot, by its summary: records less position deletes.
+
+    Raises:
+        HistoryError: there are equality deletes, whose rows no summary counts.
+    """
+    snapshot = table.snapshot_by_id(snapshot_id)
+    summary = snapshot.summary if snapshot else None
+    if summary is None:
+        return 0
+    if int(summary["total-equality-deletes"] or 0):
+        raise HistoryError(f"{'.'.join(table.name())} has equality deletes, so its rows cannot be counted: compact it, then ship again")
+    return int(summary["total-records"] or 0) - int(summary["total-position-deletes"] or 0)
 
 
 def _new_rows(table: Table, start: int | None, end: int) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,9 @@ def test_what_the_server_adds_is_no_difference(live):
         pytest.param({"params": {"metrics": ["avg"], "limit": 10}}, "params.metrics[0]", id="an entry of a list"),
         pytest.param({"params": {"metrics": ["sum", "avg"], "limit": 10}}, "params.metrics", id="a longer list"),
         pytest.param({"params": None}, "params", id="a mapping that is gone"),
-        pytest.param({"columns": [{"column_name": "a", "type": "INT"}, {"column_name": "b", "type": "INT"}]}, "columns[1].type", id="a column"),
+        pytest.param(
+            {"columns": [{"column_name": "a", "type": "INT"}, {"column_name": "b", "type": "INT"}]}, "columns[1].type", id="a column"
+        ),
         pytest.param({"slice_name": "Volume!"}, "slice_name", id="a name"),
         pytest.param({"description": "by hand"}, "description", id="text where the file says null"),
     ],

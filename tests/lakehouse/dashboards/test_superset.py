@@ -46,18 +46,22 @@ def test_a_folder_is_read_with_its_variables_filled_in(tmp_path):
     ("name", "content", "words"),
     [
         pytest.param("charts/volume.yaml", "uuid: u\nparams: [\n", "line 3", id="broken YAML, with its line"),
-        pytest.param("charts/volume.yaml", "", "", id="an empty file"),
-        pytest.param("charts/volume.yaml", "- a\n- b\n", "", id="a list"),
+        pytest.param("charts/volume.yaml", "", None, id="an empty file"),
+        pytest.param("charts/volume.yaml", "- a\n- b\n", None, id="a list"),
         pytest.param("charts/volume.yaml", CHART | {"uuid": None}, "needs a `uuid` of its own", id="no UUID"),
-        pytest.param("charts/volume.yaml", CHART | {"uuid": "u-set"}, "ticks.yaml has it too|volume.yaml has it too", id="a UUID twice"),
+        pytest.param("charts/volume.yaml", CHART | {"uuid": "u-set"}, "volume.yaml has it too", id="a UUID twice"),
         pytest.param("charts/volume.yaml", CHART | {"slice_name": "${NOWHERE}"}, "NOWHERE", id="an unknown variable"),
         pytest.param("charts/volume.yaml", CHART | {"slice_name": "5 $ a day"}, "Invalid placeholder", id="a lonely dollar"),
-        pytest.param("charts/volume.yaml", CHART | {"dataset_uuid": "u-gone"}, "refers to u-gone, which no file has", id="a missing dataset"),
+        pytest.param(
+            "charts/volume.yaml", CHART | {"dataset_uuid": "u-gone"}, "refers to u-gone, which no file has", id="a missing dataset"
+        ),
         pytest.param("charts/volume.yaml", CHART | {"dataset_uuid": "u-db"}, "u-db", id="a dataset that is none"),
         pytest.param("charts/volume.yaml", {"uuid": "u-chart", "slice_name": "Volume"}, "dataset", id="a chart with no dataset"),
         pytest.param("datasets/lake/ticks.yaml", DATASET | {"database_uuid": "u-gone"}, "refers to u-gone", id="a missing database"),
         pytest.param("charts/volume.yaml", None, "refers to u-chart", id="a board whose chart has no file"),
-        pytest.param("dashboards/board.yaml", BOARD | {"position": {"C": {"type": "CHART"}}}, "", id="a place for a chart that names none"),
+        pytest.param(
+            "dashboards/board.yaml", BOARD | {"position": {"C": {"type": "CHART"}}}, None, id="a place for a chart that names none"
+        ),
         pytest.param("dashboards/board.yaml", {key: BOARD[key] for key in BOARD if key != "slug"}, "slug", id="a board without a slug"),
     ],
 )
@@ -65,4 +69,4 @@ def test_what_superset_would_choke_on_or_skip_is_refused_here_and_names_its_file
     with pytest.raises(ConfigurationError, match=words) as caught:
         read(tmp_path, {name: content})
     named = "dashboards/board.yaml" if content is None else name
-    assert str(tmp_path / named) in str(caught.value) or (words.startswith("ticks") and str(tmp_path) in str(caught.value))
+    assert str(tmp_path / named) in str(caught.value)

@@ -41,11 +41,16 @@ def test_partitions_are_called_as_trino_and_spark_call_them():
 
 
 @pytest.mark.parametrize(
-    "text", [pytest.param("day at", id="no brackets"), pytest.param("day(nowhere)", id="no such column"), pytest.param("eon(at)", id="no such transform")]
+    "text",
+    [
+        pytest.param("day at", id="no brackets"),
+        pytest.param("day(nowhere)", id="no such column"),
+        pytest.param("eon(at)", id="no such transform"),
+    ],
 )
 def test_a_partitioning_that_makes_no_sense_is_a_configuration_error(text):
     made = contract(("id", "string"), ("at", "timestamptz"), partitioning=(text,))
-    with pytest.raises(ConfigurationError, match="db.t"):
+    with pytest.raises(ConfigurationError, match=r"db\.t"):
         schema.partition_spec(made, schema.schema(made))
 
 

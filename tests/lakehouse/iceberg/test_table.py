@@ -76,7 +76,9 @@ def test_a_table_grows_by_columns_wider_types_and_properties_and_keeps_its_rows(
         pytest.param(
             (*BASE.columns, column("owner", "string", required=True)), "make it optional in the contract", id="a new required column"
         ),
-        pytest.param((*BASE.columns[:2], column("size", "string")), "size is int in the table and string in the contract", id="another type"),
+        pytest.param(
+            (*BASE.columns[:2], column("size", "string")), "size is int in the table and string in the contract", id="another type"
+        ),
         pytest.param(BASE.columns[:2], "column size is in the table and not in the contract", id="a column that the contract dropped"),
     ],
 )

@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
@@ -65,7 +66,9 @@ def thumbnail(facts: ImageFacts) -> Image.Image:
         pytest.param(encode(picture("1"), "PNG"), "image/png", id="a PNG of one bit"),
         pytest.param(animation("GIF", 5), "image/gif", id="an animated GIF"),
         pytest.param(
-            encode(picture(), "MPO", save_all=True, append_images=[picture(blue=9)]), "image/jpeg", id="a phone's JPEG with a second picture"
+            encode(picture(), "MPO", save_all=True, append_images=[picture(blue=9)]),
+            "image/jpeg",
+            id="a phone's JPEG with a second picture",
         ),
     ],
 )
@@ -159,15 +162,14 @@ WHOLE |= {"JPEG with EXIF": with_gps(), "animated GIF": animation("GIF", 2)}
 
 @pytest.mark.fault(15)
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.sampled_from(sorted(WHOLE)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6), st.floats(0, 1))
+@given(
+    st.sampled_from(sorted(WHOLE)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6), st.floats(0, 1)
+)
+@example("animated GIF", [], 0.625)
 def test_damage_gives_facts_or_a_refusal_and_never_another_error(name, flips, kept):
     damaged = bytearray(WHOLE[name])
     for place, value in flips:
         damaged[int(place * len(damaged))] = value
-    try:
+    with suppress(RefusedImage):
         facts = inspect(bytes(damaged[: int(kept * len(damaged))]))
-    except RefusedImage as error:
-        assert error.reason
-    else:
-        assert facts.width > 0
-        assert facts.height > 0
+        assert min(facts.width, facts.height, *thumbnail(facts).size) > 0

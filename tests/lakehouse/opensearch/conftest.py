@@ -31,11 +31,11 @@ class Node:
         self.bulks: list[list[str]] = []
         self.busy: dict[str, int] = {}
         self.mapping_errors: set[str] = set()
-        self.whole: Callable[[int, int], tuple[int | None, bool] | None] = lambda number, size: None
+        self.whole: Callable[[int, int], tuple[int | None, bool] | None] = lambda *_: None
         self.templates: dict[str, dict] = {}
         self.puts = 0
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes):
+    def answer(self, method: str, path: str, _: dict[str, str], body: bytes):
         path = path.split("?")[0]
         if path == "/_bulk":
             return self._bulk(body)

@@ -41,7 +41,9 @@ def test_items_answered_429_are_sent_again_and_only_those(node, client, waits):
 @pytest.mark.fault(6)
 def test_items_that_stay_rejected_fail_after_a_bounded_time(node, client, waits):
     node.busy = {"b": 10**6}
-    with pytest.raises(TransientError, match="kept rejecting 1 documents; the last reason was 429 rejected_execution_exception: queue is full"):
+    with pytest.raises(
+        TransientError, match="kept rejecting 1 documents; the last reason was 429 rejected_execution_exception: queue is full"
+    ):
         client.create_all(documents("a", "b"))
     assert len(node.bulks) < 20
     assert sum(waits) < 60
@@ -74,7 +76,7 @@ def test_a_document_that_is_there_already_is_counted_as_that_and_stays_as_it_is(
 @pytest.mark.parametrize("status", [503, 429, None], ids=["503", "429", "a dropped connection"])
 @pytest.mark.parametrize("taken", [True, False], ids=["after it took the body", "before it took the body"])
 def test_a_bulk_whose_answer_was_lost_counts_each_document_once(node, client, waits, status, taken):
-    node.whole = lambda number, size: (status, taken) if number == 1 else None
+    node.whole = lambda number, _: (status, taken) if number == 1 else None
     result = client.create_all(documents("a", "b", "c"))
     assert result.indexed + result.already_there == 3
     assert result.indexed == (0 if taken else 3)
@@ -83,7 +85,7 @@ def test_a_bulk_whose_answer_was_lost_counts_each_document_once(node, client, wa
 
 @pytest.mark.fault(22)
 def test_a_node_that_stays_away_is_a_transient_error_in_bounded_time(node, client, waits):
-    node.whole = lambda number, size: (503, False)
+    node.whole = lambda *_: (503, False)
     with pytest.raises(TransientError, match="503"):
         client.create_all(documents("a"))
     assert len(node.bulks) < 20
@@ -92,7 +94,7 @@ def test_a_node_that_stays_away_is_a_transient_error_in_bounded_time(node, clien
 
 @pytest.mark.fault(7)
 def test_a_bulk_that_is_too_large_for_the_node_is_sent_in_parts(node, client, waits):
-    node.whole = lambda number, size: (413, False) if size > 250 else None
+    node.whole = lambda _, size: (413, False) if size > 250 else None
     result = client.create_all(documents("a", "b", "c", "d", "e"))
     assert (result.indexed, result.refused) == (5, ())
     assert held(node) == ["a", "b", "c", "d", "e"]
@@ -101,21 +103,21 @@ def test_a_bulk_that_is_too_large_for_the_node_is_sent_in_parts(node, client, wa
 @pytest.mark.fault(7)
 def test_one_document_that_is_too_large_for_the_node_is_refused_and_the_others_go_in(node, client, waits):
     large = Document("logs-2026.11.20", "large", json.dumps({"message": "x" * 1000}).encode())
-    node.whole = lambda number, size: (413, False) if size > 800 else None
+    node.whole = lambda _, size: (413, False) if size > 800 else None
     result = client.create_all([*documents("a"), large, *documents("b")])
     assert (result.indexed, [refusal.document.doc_id for refusal in result.refused]) == (2, ["large"])
 
 
 @pytest.mark.fault(21)
 def test_a_bulk_that_is_not_allowed_is_not_tried_again(node, client, waits):
-    node.whole = lambda number, size: (403, False)
+    node.whole = lambda *_: (403, False)
     with pytest.raises(ServiceError, match="rights of its connection"):
         client.create_all(documents("a"))
     assert len(node.bulks) == 1
 
 
 @pytest.mark.fault(6)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["new", "there", "refused", "busy once", "busy and there"]), min_size=1, max_size=12))
 def test_every_document_ends_in_exactly_one_of_the_three(node, client, waits, fates):
     node.__init__()

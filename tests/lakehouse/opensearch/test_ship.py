@@ -46,7 +46,9 @@ def run(catalog, client, table, waits):
 def add(table, *keys: str, at: datetime | None = NOW) -> None:
     table.refresh()
     rows = [{"key": key, "at": at, "size": 1} for key in keys]
-    table.append(pa.Table.from_pylist(rows, schema=pa.schema([("key", pa.string()), ("at", pa.timestamp("us", "UTC")), ("size", pa.int64())])))
+    table.append(
+        pa.Table.from_pylist(rows, schema=pa.schema([("key", pa.string()), ("at", pa.timestamp("us", "UTC")), ("size", pa.int64())]))
+    )
 
 
 def cursors(catalog) -> list[int]:

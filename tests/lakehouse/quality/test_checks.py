@@ -56,7 +56,10 @@ def measure(connection: sqlite3.Connection, values: list, rule: Check, **contrac
         pytest.param({"metric": "rowCount"}, ["a", None], 2, id="rows"),
         pytest.param({"metric": "nullValues", "column": "x"}, ["a", None, None], 2, id="nulls"),
         pytest.param(
-            {"metric": "missingValues", "column": "x", "arguments": (("missingValues", ["", "n/a", None]),)}, ["a", "", "n/a", None], 3, id="missing"
+            {"metric": "missingValues", "column": "x", "arguments": (("missingValues", ["", "n/a", None]),)},
+            ["a", "", "n/a", None],
+            3,
+            id="missing",
         ),
         pytest.param({"metric": "missingValues", "column": "x"}, ["a", "", None], 2, id="missing without a list"),
         pytest.param(
@@ -150,7 +153,7 @@ def test_a_query_that_gives_null_is_not_passed(connection):
 )
 def test_freshness_is_a_warning_of_its_own(connection, newest, status, hours):
     parse = {datetime: datetime.fromisoformat, date: date.fromisoformat}.get(type(newest), str)
-    connection.row_factory = lambda cursor, row: tuple(parse(value) if isinstance(value, str) else value for value in row)
+    connection.row_factory = lambda _, row: tuple(parse(value) if isinstance(value, str) else value for value in row)
     connection.execute("CREATE TABLE db.t (at)")
     connection.execute("INSERT INTO db.t VALUES (?)", (newest and newest.isoformat(),))
     contract = dataclasses.replace(PLAIN, freshness_hours=24.0, freshness_column="at")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
@@ -36,9 +37,7 @@ def write(folder: Path, *entries: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("above", "measured", "met"), [(False, 9.9, True), (False, 10.0, False), (True, 10.1, True), (True, 10.0, False)]
-)
+@pytest.mark.parametrize(("above", "measured", "met"), [(False, 9.9, True), (False, 10.0, False), (True, 10.1, True), (True, 10.0, False)])
 def test_a_level_is_met_on_its_own_side_of_the_target(above, measured, met):
     assert ServiceLevel("x", "", "disk_free", 10.0, "GB", above=above).met(measured) is met
 
@@ -63,8 +62,9 @@ def test_a_dead_trino_leaves_its_level_unmeasured_and_the_others_are_measured(se
 
 @pytest.mark.fault(27)
 def test_a_query_that_trino_refuses_leaves_its_level_unmeasured_and_the_others_are_measured(serve, services):
-    error = b'{"id": "1", "stats": {"state": "FAILED"}, "error": {"message": "no such table", "errorCode": 1, "errorName": "TABLE_NOT_FOUND", "errorType": "USER_ERROR"}}'
-    port = int(serve(lambda *_: (200, {"Content-Type": "application/json"}, error)).rpartition(":")[2])
+    error = {"message": "no such table", "errorCode": 1, "errorName": "TABLE_NOT_FOUND", "errorType": "USER_ERROR"}
+    body = json.dumps({"id": "1", "stats": {"state": "FAILED"}, "error": error}).encode()
+    port = int(serve(lambda *_: (200, {"Content-Type": "application/json"}, body)).rpartition(":")[2])
     with closing(trino.dbapi.connect(host="127.0.0.1", port=port, user="x", max_attempts=1)) as connection:
         query, disk = measure([QUERY, DISK], Services(connection.cursor(), services.superset, services.opensearch))
         connection._http_session.close()

@@ -1,0 +1,58 @@
+"""The lakehouse's own contracts and boards, held against the code that relies on them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from include.spark.option_ticks import TICK_SCHEMA
+from lakehouse.contracts import Contract, load_folder
+from lakehouse.dashboards.superset import read_folder
+from lakehouse.iceberg.schema import partition_spec, schema, sort_order
+from lakehouse.jsonlines import parse_lines
+from lakehouse.ops.tables import CONTRACTS as OPS
+from lakehouse.quality.checks import statement
+
+REPO = Path(__file__).resolve().parents[2]
+OURS = load_folder(REPO / "include" / "contracts")
+EVERY = OURS | load_folder(OPS)
+
+
+@pytest.mark.parametrize("contract", [pytest.param(contract, id=name) for name, contract in EVERY.items()])
+def test_a_contract_makes_a_table_and_a_query(contract: Contract):
+    made = schema(contract)
+    assert [field.name for field in made.fields] == list(contract.column_names)
+    assert len(partition_spec(contract, made).fields) == len(contract.partitioning) > 0
+    assert len(sort_order(contract, made).fields) == len(contract.sort_order)
+    assert set(contract.primary_key) <= {column.name for column in contract.columns if column.required}
+    assert contract.freshness_column is None or contract.freshness_column in contract.column_names
+    assert statement(contract).startswith("SELECT count(*), ")
+    assert all(column.description for column in contract.columns)
+
+
+@pytest.mark.parametrize("contract", [pytest.param(contract, id=name) for name, contract in OURS.items()])
+def test_a_contract_of_data_has_rules_and_a_runbook_that_is_there(contract: Contract):
+    assert contract.checks
+    assert (REPO / contract.runbook).is_file()
+
+
+def test_the_tick_job_writes_the_columns_of_its_contract():
+    contract = OURS["option_ticks_db.bronze_option_ticks"]
+    spark = {"timestamptz": "timestamp", "long": "bigint"}
+    wanted = {column.name: spark.get(column.type, column.type) for column in contract.columns}
+    assert dict(field.split() for field in TICK_SCHEMA.split(", ")) == wanted
+
+
+def test_a_parsed_line_has_the_columns_of_raw_logs():
+    contract = OURS["logs_db.raw_logs"]
+    (row,), _ = parse_lines(contract, b"{}", checksum="c", place="p", ingest_time=datetime.now(UTC))
+    assert set(row) == set(contract.column_names)
+
+
+def test_the_projects_boards_are_whole():
+    kinds = [path.split("/")[0] for path in read_folder(REPO / "include" / "dashboards" / "superset", {"TRINO_URI": "trino://x"})]
+    assert set(kinds) == {"charts", "dashboards", "databases", "datasets"}
+    with pytest.raises(ValueError, match="TRINO_URI"):
+        read_folder(REPO / "include" / "dashboards" / "superset", {})
