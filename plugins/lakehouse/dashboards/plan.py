@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAX_FIELDS = 20
+# Stored as they were sent: a key that a file no longer has is a difference here, elsewhere it may be the server's own.
+_EXACT = ("params", "query_context")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def _differences(desired: Any, live: Any, path: str = "") -> list[str]:
         found = []
         for key, value in desired.items():
             found += _differences(value, live.get(key), f"{path}.{key}" if path else str(key))
+        if path.split(".")[0].split("[")[0] in _EXACT:
+            found += [f"{path}.{key}" for key in live.keys() - desired.keys()]
         return found
     if isinstance(desired, list) and isinstance(live, list):
         desired, live = _by_name(desired), _by_name(live)

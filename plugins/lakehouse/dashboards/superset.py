@@ -24,6 +24,7 @@ from lakehouse.exceptions import ConfigurationError, ServiceError, VerificationE
 from lakehouse.http import HttpClient
 
 _KINDS = ("databases", "datasets", "charts", "dashboards")
+_OF_THIS_SERVER = ("datasource", "slice_id", "dashboards")
 
 
 @dataclass(frozen=True)
@@ -206,14 +207,18 @@ def _verify(viewer: SupersetClient, dashboard: Mapping[str, Any]) -> DashboardRe
 def _normalise(document: dict[str, Any]) -> dict[str, Any]:
     """An exported document as its file would say it: ids of this server are dropped, JSON in text is opened."""
     result = dict(document)
+    if isinstance(result.get("params"), dict):
+        result["params"] = _without(result["params"], _OF_THIS_SERVER)
     if isinstance(result.get("query_context"), str):
-        context = json.loads(result["query_context"])
-        context.pop("datasource", None)
-        context.get("form_data", {}).pop("datasource", None)
-        result["query_context"] = context
+        context = _without(json.loads(result["query_context"]), _OF_THIS_SERVER)
+        result["query_context"] = context | {"form_data": _without(context.get("form_data", {}), _OF_THIS_SERVER)}
     if "sqlalchemy_uri" in result:
         result["sqlalchemy_uri"] = re.sub(r":[^:@/]+@", ":XXXXXXXXXX@", result["sqlalchemy_uri"])
     return result
+
+
+def _without(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in names}
 
 
 def _for_import(document: Mapping[str, Any]) -> dict[str, Any]:
