@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -39,9 +38,16 @@ def _open(meta: str) -> dict[str, str] | None:
     try:
         # Strict: lone surrogates and deep nesting are errors here, not in the middle of a bulk.
         parsed = orjson.loads(meta)
-    except orjson.JSONDecodeError:
+        if not isinstance(parsed, dict) or len(parsed) > _MAX_KEYS:
+            return None
+        values = {key: value if isinstance(value, str) else orjson.dumps(value).decode() for key, value in parsed.items()}
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
-    if not isinstance(parsed, dict) or len(parsed) > _MAX_KEYS:
-        return None
-    # A dot in a key would make an object out of it and clash with a plain field of that name.
-    return {key.replace(".", "_"): value if isinstance(value, str) else json.dumps(value) for key, value in parsed.items()}
+    fields = {key: value for key, value in values.items() if "." not in key}
+    for key in values.keys() - fields.keys():
+        # A dot in a key would make an object out of it and clash with a plain field of that name.
+        name = key.replace(".", "_")
+        while name in fields:
+            name += "_"
+        fields[name] = values[key]
+    return fields

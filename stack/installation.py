@@ -141,6 +141,7 @@ def _generate(name: str) -> str:
 def write_private(path: Path, text: str) -> None:
     """Write `text` where only the owner may read it; nothing is touched when it already says so."""
     if path.exists() and path.read_text() == text:
+        path.chmod(0o600)
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -75,7 +75,7 @@ def up(stack: Installation) -> None:
     except BaseException:
         if fresh_daemon:
             console.print("  stopping what was started")
-            supervisor.shut_down()
+            down(stack)
         raise
 
 
@@ -149,9 +149,16 @@ def failing(stack: Installation) -> list[str]:
 
 
 def down(stack: Installation) -> None:
-    """Stop every process of the stack."""
+    """Stop every process of the stack, those that need the others first."""
+    supervisor = Supervisor(stack)
+    if not supervisor.running:
+        console.print("  nothing runs")
+        return
     with step("stopping the stack"):
-        Supervisor(stack).shut_down()
+        known = supervisor.states()
+        for wave in reversed(services.waves(stack)):
+            supervisor.stop_together([service.name for service in wave if service.name in known])
+        supervisor.shut_down()
 
 
 def clean(stack: Installation) -> None:

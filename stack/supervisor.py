@@ -23,6 +23,7 @@ from stack.services.process import as_service_user
 
 _UNIX_PATH_LIMIT = 100
 _STOP_SECONDS = 30
+_ENDED = ("STOPPED", "EXITED", "FATAL")
 
 
 class Supervisor:
@@ -137,8 +138,18 @@ class Supervisor:
 
     def stop(self, name: str) -> None:
         """Stop a service and wait until its processes are gone."""
-        if self.state(name) not in ("STOPPED", "EXITED", "FATAL"):
+        if self.state(name) not in _ENDED:
             self._call("stopProcess", name)
+
+    def stop_together(self, names: list[str]) -> None:
+        """Stop several services at once and wait for all of them."""
+        running = [name for name in names if self.state(name) not in _ENDED]
+        for name in running:
+            wait = False
+            self._call("stopProcess", name, wait)
+        deadline = time.monotonic() + _STOP_SECONDS + 10
+        while any(self.state(name) not in _ENDED for name in running) and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def shut_down(self) -> None:
         """Stop every service and supervisord itself, and wait for the last process."""

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from lakehouse.exceptions import ServiceError, TransientError
 
@@ -45,8 +46,9 @@ class HttpClient:
                 raise ServiceError(
                     f"{self.name} at {self.base_url}: TLS failed, check the connection's ca_certs: {_reason(error)}"
                 ) from error
-            except requests.ConnectionError as error:
-                if wait is None:
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                # A write whose answer was lost may have been taken: only its caller knows whether it may go out again.
+                if wait is None or not (repeatable or _never_sent(error)):
                     raise TransientError(
                         f"{self.name} at {self.base_url} does not answer ({_reason(error)}): "
                         "check that it runs, and host and port of its connection"
@@ -70,6 +72,12 @@ class HttpClient:
         if response.status_code in (401, 403):
             text += " - check user, password and rights of its connection"
         return ServiceError(text, status=response.status_code, target=path)
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether the connection was not even made."""
+    cause = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError)
 
 
 def _reason(error: Exception) -> str:

@@ -106,11 +106,16 @@ def parse_lines(
         log_id = f"{checksum}-{number}"
         try:
             rows.append(_row(line, log_id, ingest_time))
+        except RecursionError:
+            refusals.append(_refusal(contract, log_id, f"{place}:{number}", "nested_too_deep", "values within values without end", line))
         except ValueError as error:
             reason, detail = error.args if len(error.args) == 2 else ("not_json", str(error))
-            masked = mask(line.decode(errors="replace"))
-            refusals.append(RefusedRecord(contract.table, log_id, f"{place}:{number}", reason, detail[:200], masked))
+            refusals.append(_refusal(contract, log_id, f"{place}:{number}", reason, detail, line))
     return rows, refusals
+
+
+def _refusal(contract: Contract, log_id: str, place: str, reason: str, detail: str, line: bytes) -> RefusedRecord:
+    return RefusedRecord(contract.table, log_id, place, reason, detail[:200], mask(line.decode(errors="replace")))
 
 
 def _row(line: bytes, log_id: str, ingest_time: datetime) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lakehouse.exceptions import ConfigurationError
@@ -25,8 +26,13 @@ def literal(value: Any) -> str:
         return "NULL"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ConfigurationError(f"{value} has no literal")
+        # Without an exponent Trino reads a decimal, not a double.
+        return repr(value) if "e" in repr(value) else f"{value!r}E0"
     text = str(value)
     if "\x00" in text:
         raise ConfigurationError("a value with a NUL character cannot be used in a statement")

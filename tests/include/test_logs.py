@@ -41,7 +41,7 @@ def test_meta_is_opened_into_flat_fields_of_text():
         "latency_ms": "12",
         "ok": "true",
         "none": "null",
-        "user": '{"id": [1, 2]}',
+        "user": '{"id":[1,2]}',
         "a_b": "dotted",
     }
 

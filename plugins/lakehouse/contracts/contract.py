@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from open_data_contract_standard.model import CustomProperty, DataQuality, OpenDataContractStandard, SchemaObject
+from open_data_contract_standard.model import (
+    CustomProperty,
+    DataQuality,
+    OpenDataContractStandard,
+    SchemaObject,
+    ServiceLevelAgreementProperty,
+)
 from pydantic import ValidationError as PydanticValidationError
 
 from lakehouse.exceptions import ConfigurationError
@@ -111,7 +117,7 @@ def load(path: Path) -> Contract:
         document = OpenDataContractStandard.from_string(path.read_text())
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: there is no such contract") from error
-    except (yaml.YAMLError, PydanticValidationError) as error:
+    except (yaml.YAMLError, PydanticValidationError, TypeError) as error:
         raise ConfigurationError(f"{path}: not a contract of the standard v3.1.0: {error}") from error
     if document.apiVersion != "v3.1.0" or not document.schema_ or len(document.schema_) != 1:
         raise ConfigurationError(f"{path}: write `apiVersion: v3.1.0` and exactly one table under `schema`")
@@ -122,7 +128,6 @@ def load(path: Path) -> Contract:
     custom = _custom(table.customProperties)
     sla = {entry.property: entry for entry in document.slaProperties or []}
     freshness, retention = sla.get("freshness"), sla.get("retention")
-    hours = {"h": 1, "d": 24}
     return Contract(
         table=table.physicalName,
         description=(document.description.purpose if document.description else None) or "",
@@ -134,12 +139,27 @@ def load(path: Path) -> Contract:
         sort_order=tuple(custom.get("iceberg.sortOrder", ())),
         properties={str(name): str(value) for name, value in custom.get("iceberg.properties", {}).items()},
         checks=_checks(path, table),
-        refused_threshold=float(custom.get("refusedThreshold", 0)),
+        refused_threshold=_share(path, custom.get("refusedThreshold", 0)),
         runbook=str(custom.get("runbook", "")),
-        freshness_hours=float(freshness.value or 0) * hours[freshness.unit or "h"] if freshness else None,
+        freshness_hours=_hours(path, freshness) if freshness else None,
         freshness_column=(freshness.element or "").rpartition(".")[2] or None if freshness else None,
-        retention_days=int(retention.value or 0) if retention else None,
+        retention_days=int(_hours(path, retention) / 24) if retention else None,
     )
+
+
+def _share(path: Path, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{path}: `refusedThreshold` is {value!r}: write a share such as 0.05") from error
+
+
+def _hours(path: Path, entry: ServiceLevelAgreementProperty) -> float:
+    units = {"h": 1, "d": 24}
+    try:
+        return float(entry.value or 0) * units[entry.unit or ""]
+    except (KeyError, ValueError) as error:
+        raise ConfigurationError(f"{path}: {entry.property} is {entry.value!r} {entry.unit!r}: write a number and `h` or `d`") from error
 
 
 def _columns(path: Path, table: SchemaObject) -> tuple[Column, ...]:
@@ -173,6 +193,8 @@ def _check(path: Path, rule: DataQuality, column: str | None) -> Check:
         raise ConfigurationError(f"{where}: `severity` must be `error` or `warning`, not {rule.severity!r}")
     if (rule.metric in _METRICS) == (rule.type == "sql" and bool(rule.query)):
         raise ConfigurationError(f"{where}: write a `metric` ({', '.join(_METRICS)}), or `type: sql` with a `query`")
+    if column is None and rule.metric not in (None, "rowCount") and not (rule.arguments or {}).get("properties"):
+        raise ConfigurationError(f"{where}: {rule.metric} is about a column: put it under one, or name `arguments.properties`")
     operator, threshold = thresholds[0]
     return Check(
         check_id=rule.id,

@@ -151,6 +151,8 @@ def read_folder(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[st
             document = yaml.safe_load(string.Template(path.read_text()).substitute(variables))
         except (yaml.YAMLError, KeyError, ValueError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
+        if not isinstance(document, dict):
+            raise ConfigurationError(f"{path}: this is no object of Superset's export format")
         uuid = str(document.get("uuid") or "")
         if not uuid or uuid in owners:
             raise ConfigurationError(f"{path}: needs a `uuid` of its own" + (f", {owners[uuid]} has it too" if uuid else ""))
@@ -162,17 +164,22 @@ def read_folder(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[st
 
 def _check_references(folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> None:
     """Superset skips a chart whose dataset is not in the bundle, with status 200; so that is refused here."""
-    uuids = {str(document["uuid"]) for document in documents.values()}
+    kinds = {str(document["uuid"]): path.split("/")[0] for path, document in documents.items()}
     for path, document in documents.items():
-        wanted = [document.get("dataset_uuid"), document.get("database_uuid")]
-        wanted += [
-            item["meta"].get("uuid")
-            for item in document.get("position", {}).values()
-            if isinstance(item, dict) and item.get("type") == "CHART"
-        ]
-        for uuid in wanted:
-            if uuid is not None and str(uuid) not in uuids:
-                raise ConfigurationError(f"{folder / path}: refers to {uuid}, which no file has")
+        kind = path.split("/")[0]
+        wanted: list[tuple[str, Any]] = []
+        if kind == "charts":
+            wanted = [("datasets", document.get("dataset_uuid"))]
+        elif kind == "datasets":
+            wanted = [("databases", document.get("database_uuid"))]
+        elif kind == "dashboards":
+            if not document.get("slug"):
+                raise ConfigurationError(f"{folder / path}: a board needs a `slug`")
+            places = [item for item in document.get("position", {}).values() if isinstance(item, dict) and item.get("type") == "CHART"]
+            wanted = [("charts", item.get("meta", {}).get("uuid")) for item in places]
+        for target, uuid in wanted:
+            if uuid is None or kinds.get(str(uuid)) != target:
+                raise ConfigurationError(f"{folder / path}: refers to {uuid}, which no file has that is one of the {target}")
 
 
 def sync(client: SupersetClient, viewer: SupersetClient, folder: Path, variables: Mapping[str, str]) -> SyncResult:

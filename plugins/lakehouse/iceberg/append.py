@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, RESTError
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
 from pyiceberg.expressions import And
 from pyiceberg.table import Table, TableProperties
 
@@ -30,7 +30,7 @@ LOADED_FILES = "ops_db.loaded_files"
 INPUTS_PROPERTY = "lakehouse.inputs"
 _TRIES = 30
 # Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
-_MAY_HEAL = (CommitFailedException, CommitStateUnknownException, RESTError, OSError)
+_MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, OSError)
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ def append_once(
     unique = {entry.checksum: entry for entry in inputs}
     problem: Exception | None = None
     for attempt in range(_TRIES):
-        table = catalog.load_table(table_name)
-        if key_column is None:
-            known = loaded_checksums(catalog, table, list(unique), ledger=ledger)
-        else:
-            known = _keys_in_table(table, key_column, list(unique))
+        try:
+            table, known = _look(catalog, table_name, list(unique), ledger, key_column)
+        except _MAY_HEAL as error:
+            problem = error
+            _wait(table_name, attempt, problem)
+            continue
         fresh = [entry for entry in unique.values() if entry.checksum not in known]
         if problem is not None and not fresh:
             log.info("the commit to %s whose answer was lost had gone through", table_name)
@@ -106,10 +107,24 @@ def append_once(
                 names = {entry.checksum: (entry.name, appended.snapshot_id) for entry in fresh}
                 _note(catalog, ledger, table_name, names)
             return appended
-        wait = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
-        log.info("append to %s, try %d: %s; looking again in %.1f s", table_name, attempt + 1, problem, wait)
-        time.sleep(wait)
+        _wait(table_name, attempt, problem)
     raise TransientError(f"no commit to {table_name} went through in {_TRIES} tries; the last said: {problem}") from problem
+
+
+def _wait(table_name: str, attempt: int, problem: Exception) -> None:
+    seconds = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
+    log.info("append to %s, try %d: %s; looking again in %.1f s", table_name, attempt + 1, problem, seconds)
+    time.sleep(seconds)
+
+
+def _look(
+    catalog: Catalog, table_name: str, checksums: list[str], ledger: str | None, key_column: str | None
+) -> tuple[Table, dict[str, int]]:
+    """The table at its present head, and which inputs it has there."""
+    table = catalog.load_table(table_name)
+    if key_column is None:
+        return table, loaded_checksums(catalog, table, checksums, ledger=ledger)
+    return table, _keys_in_table(table, key_column, checksums)
 
 
 def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *, ledger: str | None = LOADED_FILES) -> dict[str, int]:

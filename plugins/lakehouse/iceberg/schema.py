@@ -11,7 +11,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.sorting import SortField, SortOrder
-from pyiceberg.transforms import IdentityTransform, Transform, parse_transform
+from pyiceberg.transforms import IdentityTransform, Transform, UnknownTransform, parse_transform
 from pyiceberg.types import NestedField
 
 from lakehouse.contracts import Contract
@@ -66,16 +66,20 @@ def to_table_types(data: pa.Table, table: Table) -> pa.Table:
             if field.name in data.column_names:
                 columns.append(data.column(field.name).cast(field.type))
             else:
-                columns.append(pa.nulls(len(data), field.type))
+                columns.append(pa.chunked_array([pa.nulls(len(data), field.type)]))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SchemaMismatchError(f"{'.'.join(table.name())}, column {field.name}: {error}") from error
+        if not field.nullable and columns[-1].null_count:
+            raise SchemaMismatchError(f"{'.'.join(table.name())}, column {field.name} is required, and rows have no value for it")
     return pa.Table.from_arrays(columns, schema=target)
 
 
 def _transform(contract: Contract, text: str) -> tuple[str, Transform]:  # type: ignore[type-arg]  # source and target types do not matter here
     match = _CALL.fullmatch(text)
-    if not match:
-        raise ConfigurationError(f"contract of {contract.table}: partitioning {text!r} must read like `day(column)` or `column`")
-    if match["identity"]:
-        return match["identity"], IdentityTransform()
-    return match["column"], parse_transform(match["transform"])
+    column = (match["column"] or match["identity"]) if match else None
+    transform = parse_transform(match["transform"]) if match and match["transform"] else IdentityTransform()
+    if column not in contract.column_names or isinstance(transform, UnknownTransform):
+        raise ConfigurationError(
+            f"contract of {contract.table}: partitioning {text!r} must read like `day(column)` or `column`, with one of its columns"
+        )
+    return column, transform

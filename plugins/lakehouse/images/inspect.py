@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Formats by allow-list; the MIME type is the decoder's word, never the file name's.
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+# MPO is what phones call a JPEG with a second picture in it.
+FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+# The decoder of JPEG finds out itself that a file is an MPO.
+_OPENERS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif"}
 THUMBNAIL_SIZE = (200, 200)
 
@@ -59,20 +62,24 @@ def inspect(body: bytes, limits: Limits | None = None) -> ImageFacts:
         with warnings.catch_warnings():
             # Pillow only warns of a decompression bomb up to a size; our limit on pixels is checked before the decode.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(body), formats=list(FORMATS)) as image:
+            with Image.open(io.BytesIO(body), formats=_OPENERS) as image:
                 _check_header(image, limits)
                 mime_type = FORMATS[image.format or ""]
-                image.load()
+                # Every frame, because a file may be cut off in any of them; the first one is what is shown.
+                for frame in range(getattr(image, "n_frames", 1) - 1, -1, -1):
+                    image.seek(frame)
+                    image.load()
                 upright = ImageOps.exif_transpose(image)
                 width, height = upright.size
                 return ImageFacts(hashlib.sha256(body).hexdigest(), mime_type, width, height, _thumbnail(upright))
     except UnidentifiedImageError as error:
-        raise RefusedImage("not_an_image", "none of " + ", ".join(FORMATS)) from error
+        raise RefusedImage("not_an_image", "none of " + ", ".join(_OPENERS)) from error
     except Image.DecompressionBombError as error:
         raise RefusedImage("too_many_pixels", str(error)) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, RefusedImage):
-            raise
+    except (RefusedImage, MemoryError):
+        raise
+    # Decoders raise whatever their formats make them stumble over.
+    except Exception as error:
         raise RefusedImage("broken", f"it cannot be decoded to its end: {error}") from error
 
 
@@ -89,6 +96,8 @@ def _check_header(image: Image.Image, limits: Limits) -> None:
 
 def _thumbnail(image: Image.Image) -> bytes:
     small = image.copy()
+    if small.mode.startswith("I;16"):  # Sixteen bits would all be cut to white.
+        small = small.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     small.thumbnail(THUMBNAIL_SIZE)
     out = io.BytesIO()
     small.convert("RGB").save(out, "JPEG", quality=85)

@@ -100,19 +100,29 @@ class OpenSearchClient(HttpClient):
         raise TransientError(f"{self.name} kept rejecting {len(pending)} documents; the last reason was {last}")
 
     def _bulk(self, documents: Sequence[Document]) -> list[dict[str, Any]]:
+        """Each document's item of the answer; a bulk that is too large for the node is sent in halves."""
         lines = [b'{"create":%b}\n%b\n' % (orjson.dumps({"_index": d.index, "_id": d.doc_id}), d.body) for d in documents]
         headers = {"Content-Type": "application/x-ndjson"}
         # A bulk may be sent again after a lost answer: ids are ours, so what was taken comes back as 409.
         for wait in (*_BACK_OFF, None):
             try:
-                response = self.request("POST", _BULK, data=b"".join(lines), headers=headers)
+                response = self.request("POST", _BULK, data=b"".join(lines), headers=headers, accept=(413,))
             except TransientError:
                 if wait is None:
                     raise
                 time.sleep(wait)
             else:
+                if response.status_code == 413:
+                    return self._bulk_in_halves(documents)
                 return [item["create"] for item in response.json()["items"]]
         raise AssertionError("unreachable")
+
+    def _bulk_in_halves(self, documents: Sequence[Document]) -> list[dict[str, Any]]:
+        if len(documents) == 1:
+            reason = f"{len(documents[0].body)} bytes are more than the node takes"
+            return [{"status": 413, "error": {"type": "too_large", "reason": reason}}]
+        middle = len(documents) // 2
+        return self._bulk(documents[:middle]) + self._bulk(documents[middle:])
 
     def count_ids(self, pattern: str, ids: Sequence[str]) -> int:
         """How many of the ids the indices have, after a refresh."""

@@ -19,8 +19,13 @@ from lakehouse.iceberg.table import ensure_tables
 
 CONTRACTS = Path(__file__).parent / "contracts"
 _MASKED_LENGTH = 300
-_SECRET = re.compile(r"(?i)(password|passwd|secret|token|authorization|api[_-]?key)(\W{1,4})([^\s\"',}&]+)")
-_PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|\d{6,}")
+_LOOKED_AT = 2_000
+_NAMES = r"(?:password|passwd|secret|token|authorization|api[_-]?key)[\w-]*"
+# A value in quotes ends at the closing one (escaped or not), another one at the next separator; a scheme belongs to the value.
+_QUOTED = re.compile(rf"""(?i)({_NAMES}\\*["']?\s*[:=]\s*\\*["'])[^"'\\]*""")
+_BARE = re.compile(rf"""(?i)({_NAMES}\\*["']?\s*[:=]\s*)(?:(?:basic|bearer)\s+)?[^\s"',&}}\\]+""")
+_IN_URL = re.compile(r"//[^/\s@]+@")
+_PERSONAL = re.compile(r"[\w.+-]{1,100}@[\w-]+\.[\w.]+|\d{6,}")
 
 
 @dataclass(frozen=True)
@@ -86,5 +91,6 @@ def append_run_rows(catalog: Catalog, table: str, run_key: str, rows: Sequence[d
 
 def mask(text: str) -> str:
     """A copy that is safe to keep: values after secret-like names, mail addresses and long numbers are hidden, the rest is cut."""
-    hidden = _SECRET.sub(r"\1\2***", text)
+    hidden = _IN_URL.sub("//***@", text[:_LOOKED_AT])
+    hidden = _BARE.sub(r"\1***", _QUOTED.sub(r"\1***", hidden))
     return _PERSONAL.sub("***", hidden)[:_MASKED_LENGTH]

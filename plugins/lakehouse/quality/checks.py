@@ -99,9 +99,12 @@ def _measure(check: Check, source: str) -> str:
         return f"count_if({column} IS NULL OR CAST({column} AS varchar) IN ({listed}))"
     if check.metric == "invalidValues":
         if "pattern" in arguments:
-            return f"count_if(NOT regexp_like({column}, {literal(arguments['pattern'])}))"
-        listed = ", ".join(literal(value) for value in arguments["validValues"])
-        return f"count_if({column} IS NOT NULL AND {column} NOT IN ({listed}))"
+            invalid = f"count_if(NOT regexp_like({column}, {literal(arguments['pattern'])}))"
+        else:
+            listed = ", ".join(literal(value) for value in arguments["validValues"])
+            invalid = f"count_if({column} IS NOT NULL AND {column} NOT IN ({listed}))"
+        # A column without a single value has no invalid one, and is not valid for that: null is no pass.
+        return f"CASE WHEN count({column}) > 0 OR count(*) = 0 THEN {invalid} END"
     if check.metric == "duplicateValues":
         columns = ", ".join(identifier(name) for name in arguments.get("properties", [check.column]))
         return f"count(*) - count(DISTINCT ({columns}))"

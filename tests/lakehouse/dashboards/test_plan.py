@@ -27,7 +27,7 @@ def test_what_is_not_live_is_created():
     "live",
     [
         pytest.param(CHART, id="the same"),
-        pytest.param(CHART | {"id": 17, "params": CHART["params"] | {"zoom": True}}, id="more than the file says"),
+        pytest.param(CHART | {"id": 17, "owners": ["admin"]}, id="more than the file says"),
         pytest.param(CHART | {"columns": CHART["columns"][::-1]}, id="columns in another order"),
         pytest.param(CHART | {"description": ""}, id="empty where the file says null"),
     ],
@@ -40,9 +40,11 @@ def test_what_the_server_adds_is_no_difference(live):
 @pytest.mark.parametrize(
     ("edit", "field"),
     [
+        pytest.param({"params": CHART["params"] | {"zoom": True}}, "params.zoom", id="a param that the file no longer has"),
         pytest.param({"params": {"metrics": ["sum"], "limit": 11}}, "params.limit", id="a value deep inside"),
         pytest.param({"params": {"metrics": ["avg"], "limit": 10}}, "params.metrics[0]", id="an entry of a list"),
         pytest.param({"params": {"metrics": ["sum", "avg"], "limit": 10}}, "params.metrics", id="a longer list"),
+        pytest.param({"params": CHART["params"] | {"zoom": True}}, "params.zoom", id="a param that the file does not have"),
         pytest.param({"params": None}, "params", id="a mapping that is gone"),
         pytest.param(
             {"columns": [{"column_name": "a", "type": "INT"}, {"column_name": "b", "type": "INT"}]}, "columns[1].type", id="a column"

@@ -53,7 +53,10 @@ def test_a_folder_is_read_with_its_variables_filled_in(tmp_path):
         pytest.param("charts/volume.yaml", CHART | {"slice_name": "${NOWHERE}"}, "NOWHERE", id="an unknown variable"),
         pytest.param("charts/volume.yaml", CHART | {"slice_name": "5 $ a day"}, "Invalid placeholder", id="a lonely dollar"),
         pytest.param(
-            "charts/volume.yaml", CHART | {"dataset_uuid": "u-gone"}, "refers to u-gone, which no file has", id="a missing dataset"
+            "charts/volume.yaml",
+            CHART | {"dataset_uuid": "u-gone"},
+            "refers to u-gone, which no file has that is one of the datasets",
+            id="a missing dataset",
         ),
         pytest.param("charts/volume.yaml", CHART | {"dataset_uuid": "u-db"}, "u-db", id="a dataset that is none"),
         pytest.param("charts/volume.yaml", {"uuid": "u-chart", "slice_name": "Volume"}, "dataset", id="a chart with no dataset"),
