@@ -53,6 +53,17 @@ def _wait(browser: WebDriver, selector: str, count: int = 1) -> None:
     WebDriverWait(browser, SECONDS).until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, selector)) >= count)
 
 
+def _wait_until_still(browser: WebDriver) -> None:
+    """Charts are drawn step by step: wait until two pictures in a row are the same."""
+    seen: list[bytes] = []
+
+    def still(driver: WebDriver) -> bool:
+        seen.append(driver.get_screenshot_as_png())
+        return seen[-1] in seen[-2:-1]
+
+    WebDriverWait(browser, SECONDS, poll_frequency=1).until(still)
+
+
 def _sign_in(browser: WebDriver, url: str, user: str, password: str) -> None:
     browser.get(url)
     _wait(browser, "input[type=password]")
@@ -75,6 +86,7 @@ def test_the_viewer_sees_every_chart_of_the_board(
     WebDriverWait(browser, SECONDS).until(
         lambda driver: not driver.find_elements(By.CSS_SELECTOR, "[data-test=loading-indicator], .loading")
     )
+    _wait_until_still(browser)
     browser.save_screenshot(str(screenshots / "superset.png"))
     text = browser.find_element(By.TAG_NAME, "body").text
     assert "ESZ25C5000" in text

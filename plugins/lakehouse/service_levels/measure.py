@@ -7,12 +7,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from lakehouse.dashboards.superset import SupersetClient
@@ -165,23 +167,12 @@ def _stack_memory(services: Services, _: dict[str, Any]) -> tuple[float, str]:
 
 
 def proportional_memory(root: int) -> int:
-    """Bytes of memory of a process and its descendants; shared pages count once (`Pss` of Linux's smaps_rollup)."""
-    children: dict[int, list[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:  # It ended meanwhile.
-            continue
-        children.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    total, pending = 0, [root]
-    while pending:
-        pid = pending.pop()
-        pending += children.get(pid, [])
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    """Bytes of memory of a process and its descendants; shared pages count once (Linux's proportional set size)."""
+    process = psutil.Process(root)
+    total = 0
+    for member in [process, *process.children(recursive=True)]:
+        with suppress(psutil.Error):  # It ended meanwhile.
+            total += member.memory_full_info().pss
     return total
 
 
