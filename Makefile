@@ -81,7 +81,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'browser=PYTHONPATH=. $(DEV)/pytest -q tests -m browser' \
 	  'stop=$(TESTS) $(STACK) down'
 
-LOCK := var/venvs/stack/bin/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+LOCK := var/venvs/stack/bin/uv pip compile --quiet --universal --python-version 3.11 \
         --custom-compile-command "make lock" --override requirements/overrides.txt
 
 lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in

@@ -45,10 +45,10 @@ def plan() -> dict[str, Any]:
     context = get_current_context()
     params = context["params"]
     wanted = wanted_days(run_day(context), params["days"], params["rows"], params["earlier_rows"])
-    todo = days_to_write(LakehouseCatalogHook().catalog.load_table(TABLE), wanted, params["seed"])
+    missing = days_to_write(LakehouseCatalogHook().catalog.load_table(TABLE), wanted, params["seed"])
     return {
         "wanted": {day.isoformat(): rows for day, rows in wanted.items()},
-        "days": ",".join(f"{day}={rows}" for day, rows in todo.items()),
+        "days": ",".join(f"{day}={rows}" for day, rows in missing.items()),
     }
 
 
