@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ from stack.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-console = Console(highlight=False, soft_wrap=True)
+# In a file or a CI log there is no width to adapt to.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 
 # What "not yet" looks like, over all the services.
 NOT_READY = (OSError, requests.RequestException, psycopg2.Error, KeyError, ValueError, TimeoutError)
