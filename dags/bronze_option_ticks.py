@@ -38,7 +38,7 @@ PARAMS = {
 @task
 def plan() -> dict[str, Any]:
     """The days that are not there yet with this seed and number of rows."""
-    from include.ticks import days_to_write, wanted_days
+    from include.ticks import columns, days_to_write, wanted_days
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
     from lakehouse_provider.params import run_day
 
@@ -49,6 +49,7 @@ def plan() -> dict[str, Any]:
     return {
         "wanted": {day.isoformat(): rows for day, rows in wanted.items()},
         "days": ",".join(f"{day}={rows}" for day, rows in missing.items()),
+        "columns": ",".join(columns(CONTRACT)),
     }
 
 
@@ -56,14 +57,6 @@ def plan() -> dict[str, Any]:
 def anything_to_write(planned: dict[str, Any]) -> bool:
     """False when every wanted day is there: no Spark session is started then."""
     return bool(planned["days"])
-
-
-@task
-def columns() -> str:
-    """The contract's columns, which the job selects by name."""
-    from lakehouse_provider.contracts import column_names
-
-    return ",".join(column_names(CONTRACT))
 
 
 @task(outlets=[BRONZE_OPTION_TICKS], trigger_rule="none_failed")
@@ -105,11 +98,11 @@ with DAG(
             *("--table", f"hive_prod.{TABLE}"),
             *("--days", "{{ ti.xcom_pull(task_ids='plan')['days'] }}"),
             *("--seed", "{{ params.seed }}"),
-            *("--columns", "{{ ti.xcom_pull(task_ids='columns') }}"),
+            *("--columns", "{{ ti.xcom_pull(task_ids='plan')['columns'] }}"),
         ],
         name="bronze_option_ticks",
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=2),
     )
     verified = verify(planned)
-    ensure_table >> planned >> anything_to_write(planned) >> columns() >> write >> verified
+    ensure_table >> planned >> anything_to_write(planned) >> write >> verified

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -17,12 +17,12 @@ def to_document(row: dict[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
     Kept as text: what is not a JSON object, or has over 50 keys or 8,000 characters. Values that are not plain are kept as JSON text,
     so that no two documents disagree on a field's type.
     """
-    event_time, meta = row["event_time"], row["meta"]
+    event_time, ingest_time, meta = _utc(row["event_time"]), _utc(row["ingest_time"]), row["meta"]
     document = {
         "event_time": event_time.isoformat() if event_time else None,
         "level": row["level"],
         "message": row["message"],
-        "ingest_time": row["ingest_time"].isoformat(),
+        "ingest_time": ingest_time.isoformat() if ingest_time else None,
     }
     if meta is None:
         return event_time, document
@@ -30,6 +30,11 @@ def to_document(row: dict[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
     if fields is None:
         return event_time, document | {"meta_text": meta[:_MAX_LENGTH]}
     return event_time, document | {"service": fields.get("service"), "meta": fields}
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """A table made by hand has times without a zone; they are UTC."""
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
 
 
 def _open(meta: str) -> dict[str, str] | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.spark.option_ticks import RECIPES_PROPERTY, recipe
+from lakehouse.contracts import load
 from lakehouse.exceptions import VerificationError
 from lakehouse.iceberg.table import rows_by_day
 
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 PARTITION_FIELD = "timestamp_day"
+
+
+def columns(contract: Path) -> tuple[str, ...]:
+    """The contract's columns, which the job selects by name."""
+    return load(contract).column_names
 
 
 def wanted_days(last: date, days: int, rows: int, earlier_rows: int) -> dict[date, int]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import requests
+
 from stack import lifecycle, software
 from stack.errors import StackError
 from stack.installation import REPO, Installation
@@ -39,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options, stack)
     except StackError as error:
-        lifecycle.console.print(f"[red]error:[/red] {error}", markup=True)
+        lifecycle.console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    except requests.RequestException as error:
+        lifecycle.console.print(f"error: no answer: {error}\nask every service with `make status`", style="red", markup=False)
         return 1
     except KeyboardInterrupt:
         lifecycle.console.print("interrupted")
@@ -72,7 +77,7 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         lifecycle.clean(stack)
     elif options.command == "status":
         problems = lifecycle.failing(stack)
-        lifecycle.console.print("\n".join(problems) or "every service answers")
+        lifecycle.console.print("\n".join(problems) or "every service answers", markup=False)
         return 1 if problems else 0
     elif options.command == "passwords":
         lifecycle.print_passwords(stack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import string
+import tempfile
 import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -144,7 +145,8 @@ def write_private(path: Path, text: str) -> None:
         path.chmod(0o600)
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # Whole or not at all: a half-written file of passwords would lock us out of our own data.
+    descriptor, name = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    path.chmod(0o600)
+    os.replace(name, path)

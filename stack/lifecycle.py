@@ -48,7 +48,7 @@ def install() -> None:
     with step("Java servers and Spark's Iceberg jars"):
         software.install_java_servers()
     with step("Java for Spark"):
-        software.spark_java_home()
+        software.install_java()
     with step("Prometheus and node exporter from Debian"):
         reason = software.install_prometheus()
     if reason:
@@ -165,6 +165,9 @@ def down(stack: Installation) -> None:
 
 def clean(stack: Installation) -> None:
     """Remove the installation's state: data, settings, passwords, logs. Installed software and downloads stay."""
+    if not stack.secrets_file.exists():
+        console.print(f"  there is no installation in {stack.state}: nothing is removed")
+        return
     down(stack)
     for name in ("etc", "data", "logs", "airflow", "screenshots"):
         shutil.rmtree(stack.state / name, ignore_errors=True)

@@ -53,6 +53,13 @@ class Report:
         return dags and charts and not self.checks["failed"] and all(page["http_status"] == 200 for page in self.pages)
 
 
+def _number(stack: Installation, sql: str) -> int:
+    try:
+        return int(query(stack, sql)[0][0])
+    except StackError:  # The table is not there after a failed first run; the report says so elsewhere.
+        return 0
+
+
 def build_report(stack: Installation, api: AirflowApi, runs: dict[str, str], peak_memory_mb: int) -> Report:
     """Ask the services what there is now.
 
@@ -66,8 +73,8 @@ def build_report(stack: Installation, api: AirflowApi, runs: dict[str, str], pea
         tables=counts,
         documents={"logs-*": _documents(stack)},
         images={
-            "registered": counts["media_db.image_metadata"]["rows"],
-            "refused": query(stack, "SELECT count(*) FROM ops_db.refused_files WHERE table_name = 'media_db.image_metadata'")[0][0],
+            "registered": counts["media_db.image_metadata"]["rows"] or 0,
+            "refused": _number(stack, "SELECT count(*) FROM ops_db.refused_files WHERE table_name = 'media_db.image_metadata'"),
         },
         dashboards=_xcom(api, runs, "sync_dashboards", "superset", "dashboards") or [],
         checks=_checks(api, quality),
@@ -106,6 +113,8 @@ def _levels(api: AirflowApi, runs: dict[str, str]) -> list[dict[str, Any]]:
 
 def _table(stack: Installation, name: str) -> dict[str, Any]:
     schema, table = name.split(".")
+    if not query(stack, f"SHOW TABLES FROM {schema} LIKE '{table}'"):
+        return {"rows": None, "snapshot_id": None}
     rows = query(stack, f"SELECT count(*) FROM {name}")[0][0]  # noqa: S608  # a constant of this module
     snapshots = query(stack, f'SELECT snapshot_id FROM {schema}."{table}$snapshots" ORDER BY committed_at DESC LIMIT 1')  # noqa: S608
     return {"rows": rows, "snapshot_id": snapshots[0][0] if snapshots else None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from typing import Any
 
 from rich.table import Table
@@ -27,6 +28,10 @@ PIPELINE = (
     "quality_and_service_levels",
 )
 PREFLIGHT = "preflight"
+# The generated walk of prices begins in 2024; 29 more days come before the one that is asked for.
+FIRST_DAY = date(2024, 2, 1)
+# When the schedule of `bronze_option_ticks` runs.
+TICKS_TIME = clock(0, 15)
 DAYS, EARLIER_ROWS, LOG_ROWS = 30, 10_000, 5_000
 # How long an asset's event may take to start its consumer before the consumer is started by hand.
 _EVENT_SECONDS = 20
@@ -40,10 +45,10 @@ def run_pipeline(stack: Installation, *, date: str | None, rows: int) -> int:
         date: the day to write as YYYY-MM-DD; None for yesterday (UTC).
         rows: ticks of that day.
     """
+    day = _day(date)
     console.rule("Preflight", align="left")
     if problems := failing(stack):
         raise StackError("these services do not answer:\n  " + "\n  ".join(problems))
-    day = _day(date)
     api = AirflowApi(stack)
     api.wait_for_dags([PREFLIGHT, *PIPELINE])
     started = datetime.now(UTC)
@@ -62,14 +67,20 @@ def run_pipeline(stack: Installation, *, date: str | None, rows: int) -> int:
     return 0 if report.good else 1
 
 
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
 def _day(text: str | None) -> date:
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
     if text is None:
-        return yesterday
+        return _yesterday()
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise StackError(f"DATE={text}: write a day as YYYY-MM-DD") from error
+    if not FIRST_DAY <= day <= _yesterday():
+        raise StackError(f"DATE={text}: write a day from {FIRST_DAY} to yesterday, {_yesterday()}")
+    return day
 
 
 def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> None:
@@ -77,9 +88,9 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
     logs = _start(api, "bronze_raw_logs", {"sample_rows": LOG_ROWS})
     images = _start(api, "upload_images", {"sample": True})
     ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS}
-    # With this logical date it is the scheduler's own run of the day, which would otherwise come beside it.
-    own = datetime(day.year, day.month, day.day, 0, 15, tzinfo=UTC)
-    taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks")}
+    # With this logical date it takes the place of the run that the scheduler makes at once for yesterday, with the default rows.
+    own = datetime.combine(_yesterday(), TICKS_TIME, UTC)
+    taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks", limit=100)}
     ticks = _start(api, "bronze_option_ticks", ticks_conf, None if own in taken else own)
     runs["bronze_raw_logs"] = _finish(api, "bronze_raw_logs", logs)
     runs["ship_logs"] = _consumer(api, "ship_logs", runs, "bronze_raw_logs")
@@ -144,7 +155,10 @@ def _require(api: AirflowApi, runs: dict[str, str]) -> None:
 
 
 def _print(report: Report, api: AirflowApi, runs: dict[str, str]) -> None:
-    """One table for people."""
+    """What failed, then one table for people."""
+    for dag_id, run_id in runs.items():
+        for failure in api.failures(dag_id, run_id):
+            console.print(failure, style="red", markup=False)
     table = Table("what", "value", "", title="Run report", title_justify="left")
     for column in table.columns:
         column.overflow = "fold"
@@ -152,7 +166,8 @@ def _print(report: Report, api: AirflowApi, runs: dict[str, str]) -> None:
         table.add_row(dag["dag_id"], _state(dag["state"]), f"{dag['seconds']:.0f} s" if dag["seconds"] else "")
     table.add_section()
     for name, facts in report.tables.items():
-        table.add_row(name, f"{facts['rows']:,} rows", f"snapshot {facts['snapshot_id']}")
+        rows = "not there" if facts["rows"] is None else f"{facts['rows']:,} rows"
+        table.add_row(name, rows, f"snapshot {facts['snapshot_id']}" if facts["snapshot_id"] else "")
     table.add_row("documents logs-*", f"{report.documents['logs-*']:,}", "")
     table.add_row("images", f"{report.images['registered']} registered", f"{report.images['refused']} refused")
     table.add_section()
@@ -168,9 +183,6 @@ def _print(report: Report, api: AirflowApi, runs: dict[str, str]) -> None:
     for page in report.pages:
         table.add_row(page["name"], f"HTTP {page['http_status']}", page["url"])
     console.print(table)
-    for dag_id, run_id in runs.items():
-        for failure in api.failures(dag_id, run_id):
-            console.print(f"[red]{failure}[/red]", markup=True)
 
 
 def _state(state: str) -> str:

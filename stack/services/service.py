@@ -35,4 +35,5 @@ class Service:
 
 
 def get(stack: Installation, port: str, path: str) -> requests.Response:
+    """The answer of a page of one of our services, by the name of its port."""
     return requests.get(f"http://{HOST}:{stack.ports[port]}{path}", timeout=5)

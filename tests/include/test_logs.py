@@ -84,6 +84,15 @@ def test_odd_values_are_kept_as_their_json_text(meta, fields):
     orjson.dumps(made)
 
 
+@pytest.mark.fault(13)
+def test_times_of_a_table_made_by_hand_are_utc():
+    naive = datetime(2026, 11, 22, 10, 0)
+    row = {"event_time": naive, "ingest_time": naive, "level": "INFO", "message": "x", "meta": None}
+    moment, made = to_document(row)
+    assert moment == datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+    assert made["event_time"] == made["ingest_time"] == "2026-11-22T10:00:00+00:00"
+
+
 @pytest.mark.fault(8)
 def test_an_integer_over_64_bits_does_not_stop_its_batch():
     (kept,) = document('{"a": 123456789012345678901234567890}')["meta"].values()

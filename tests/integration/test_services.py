@@ -106,8 +106,10 @@ def _places_of(stack: Installation, api: AirflowApi, secrets: dict[str, str]) ->
         for run in api.runs(dag_id, limit=50):
             path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}"
             texts[f"tasks of {path}"] = str(api.call("GET", f"{path}/taskInstances?limit=100"))
-            texts[f"xcom of {path}"] = str(api.call("GET", f"{path}/taskInstances/~/xcomEntries?limit=100"))
-    assert len(texts) > 20
+            for entry in api.call("GET", f"{path}/taskInstances/~/xcomEntries?limit=100")["xcom_entries"]:
+                place = f"{path}/taskInstances/{entry['task_id']}/xcomEntries/{entry['key']}"
+                texts[f"xcom {place}"] = str(api.call("GET", f"{place}?map_index={entry['map_index']}")["value"])
+    assert "days" in "".join(text for place, text in texts.items() if place.startswith("xcom") and "/plan/" in place)
     return [f"{name} in {place}" for place, text in texts.items() for name, value in wanted.items() if value in text]
 
 

@@ -101,7 +101,8 @@ class SupersetClient(HttpClient):
 
     def export(self, slugs: list[str]) -> dict[str, dict[str, Any]]:
         """The boards of these slugs that exist, with everything they need, by file path."""
-        wanted = [board["id"] for board in self._dashboards() if board["slug"] in slugs]
+        answers = [self.request("GET", f"/api/v1/dashboard/{slug}", accept=(404,)) for slug in slugs]
+        wanted = [answer.json()["result"]["id"] for answer in answers if answer.status_code == 200]
         if not wanted:
             return {}
         identifiers = ",".join(map(str, wanted))
@@ -124,18 +125,14 @@ class SupersetClient(HttpClient):
         """Charts of a board."""
         return list(self.request("GET", f"/api/v1/dashboard/{slug}/charts").json()["result"])
 
-    def run_chart(self, chart_id: int, name: str, *, use_cache: bool = False) -> ChartResult:
-        """Run a chart's stored query through Superset's own chart-data API."""
-        force = "false" if use_cache else "true"
-        response = self.request("GET", f"/api/v1/chart/{chart_id}/data/?force={force}", accept=(400, 403, 404, 422, 500))
+    def run_chart(self, chart_id: int, name: str) -> ChartResult:
+        """Run a chart's stored query through Superset's own chart-data API, with the cache bypassed."""
+        response = self.request("GET", f"/api/v1/chart/{chart_id}/data/?force=true", accept=(400, 403, 404, 422, 500))
         body = response.json()
         if response.status_code != 200:
             return ChartResult(name, 0, str(body.get("message") or body.get("errors") or body)[:300])
         rows = [query.get("rowcount") or 0 for query in body["result"]]
         return ChartResult(name, min(rows), next((str(query["error"]) for query in body["result"] if query.get("error")), ""))
-
-    def _dashboards(self) -> list[dict[str, Any]]:
-        return list(self.request("GET", "/api/v1/dashboard/?q=(page_size:100)").json()["result"])
 
 
 def read_folder(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -165,6 +162,7 @@ def read_folder(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[st
 def _check_references(folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> None:
     """Superset skips a chart whose dataset is not in the bundle, with status 200; so that is refused here."""
     kinds = {str(document["uuid"]): path.split("/")[0] for path, document in documents.items()}
+    named: set[str] = set()
     for path, document in documents.items():
         kind = path.split("/")[0]
         wanted: list[tuple[str, Any]] = []
@@ -175,11 +173,19 @@ def _check_references(folder: Path, documents: Mapping[str, Mapping[str, Any]]) 
         elif kind == "dashboards":
             if not document.get("slug"):
                 raise ConfigurationError(f"{folder / path}: a board needs a `slug`")
-            places = [item for item in document.get("position", {}).values() if isinstance(item, dict) and item.get("type") == "CHART"]
-            wanted = [("charts", item.get("meta", {}).get("uuid")) for item in places]
+            wanted = [("charts", item.get("meta", {}).get("uuid")) for item in _chart_places(document)]
         for target, uuid in wanted:
             if uuid is None or kinds.get(str(uuid)) != target:
                 raise ConfigurationError(f"{folder / path}: refers to {uuid}, which no file has that is one of the {target}")
+            named.add(str(uuid))
+    for path, document in documents.items():
+        if not path.startswith("dashboards/") and str(document["uuid"]) not in named:
+            # An export holds what a board needs and nothing else: this could never be read back.
+            raise ConfigurationError(f"{folder / path}: no board uses it; put it on one, or remove the file")
+
+
+def _chart_places(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [item for item in dashboard.get("position", {}).values() if isinstance(item, dict) and item.get("type") == "CHART"]
 
 
 def sync(client: SupersetClient, viewer: SupersetClient, folder: Path, variables: Mapping[str, str]) -> SyncResult:
@@ -207,7 +213,10 @@ def sync(client: SupersetClient, viewer: SupersetClient, folder: Path, variables
 
 def _verify(viewer: SupersetClient, dashboard: Mapping[str, Any]) -> DashboardResult:
     slug = str(dashboard["slug"])
-    charts = tuple(viewer.run_chart(chart["id"], chart["slice_name"]) for chart in viewer.charts_of(slug))
+    there = viewer.charts_of(slug)
+    charts = tuple(viewer.run_chart(chart["id"], chart["slice_name"]) for chart in there)
+    missing = {item["meta"]["sliceName"] for item in _chart_places(dashboard)} - {chart["slice_name"] for chart in there}
+    charts += tuple(ChartResult(name, 0, "it is not on the board") for name in sorted(missing))
     return DashboardResult(str(dashboard["dashboard_title"]), f"{viewer.public_url}/superset/dashboard/{slug}/", charts)
 
 

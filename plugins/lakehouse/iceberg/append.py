@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,6 +19,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
 from pyiceberg.expressions import And
 from pyiceberg.table import Table, TableProperties
+from pyiceberg.table.snapshots import Snapshot
 
 from lakehouse.exceptions import LakehouseError, TransientError
 from lakehouse.iceberg.filters import equal, one_of
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 LOADED_FILES = "ops_db.loaded_files"
 INPUTS_PROPERTY = "lakehouse.inputs"
 _TRIES = 30
+# A catalog that accepts connections and never answers takes a minute a try: give up before the task is timed out without a word.
+_SECONDS = 300
 # Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
 _MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, OSError)
 
@@ -75,7 +78,10 @@ def append_once(
     """
     unique = {entry.checksum: entry for entry in inputs}
     problem: Exception | None = None
+    deadline = time.monotonic() + _SECONDS
     for attempt in range(_TRIES):
+        if time.monotonic() > deadline:
+            break
         try:
             table, known = _look(catalog, table_name, list(unique), ledger, key_column)
         except _MAY_HEAL as error:
@@ -104,11 +110,13 @@ def append_once(
             problem = error
         else:
             if key_column is None and ledger is not None and appended.snapshot_id is not None:
-                names = {entry.checksum: (entry.name, appended.snapshot_id) for entry in fresh}
-                _note(catalog, ledger, table_name, names)
+                # The old ones as well: a run that was killed before its note may have left them out.
+                _note_missing(catalog, table, unique, known | dict.fromkeys(appended.loaded, appended.snapshot_id), ledger)
             return appended
         _wait(table_name, attempt, problem)
-    raise TransientError(f"no commit to {table_name} went through in {_TRIES} tries; the last said: {problem}") from problem
+    raise TransientError(
+        f"no commit to {table_name} went through in {attempt} tries; the last said: {problem}: check that catalog and object store answer"
+    ) from problem
 
 
 def _wait(table_name: str, attempt: int, problem: Exception) -> None:
@@ -131,7 +139,7 @@ def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *
     """Which of the checksums the table has, each with its snapshot: first from snapshot summaries, then from the ledger."""
     wanted = set(checksums)
     known: dict[str, int] = {}
-    for snapshot in table.metadata.snapshots:
+    for snapshot in _ancestors(table):
         listed = (snapshot.summary.additional_properties.get(INPUTS_PROPERTY, "") if snapshot.summary else "").split(",")
         known |= dict.fromkeys(wanted.intersection(listed), snapshot.snapshot_id)
     rest = wanted - known.keys()
@@ -140,6 +148,15 @@ def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *
         found = catalog.load_table(ledger).scan(condition, selected_fields=("checksum", "snapshot_id")).to_arrow()
         known |= {row["checksum"]: row["snapshot_id"] for row in found.to_pylist()}
     return known
+
+
+def _ancestors(table: Table) -> Iterator[Snapshot]:
+    """The current snapshot and those it was made from: what was rolled back, or lies on another branch, is not in the table."""
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        yield snapshot
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
 
 
 def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]:

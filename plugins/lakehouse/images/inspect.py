@@ -16,6 +16,8 @@ FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP"
 _OPENERS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif"}
 THUMBNAIL_SIZE = (200, 200)
+# All frames of an animation together may have this many times the pixels of one image.
+_FRAMES_PIXELS = 4
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ def inspect(body: bytes, limits: Limits | None = None) -> ImageFacts:
                 _check_header(image, limits)
                 mime_type = FORMATS[image.format or ""]
                 # Every frame, because a file may be cut off in any of them; the first one is what is shown.
-                for frame in range(getattr(image, "n_frames", 1) - 1, -1, -1):
+                for frame in range(getattr(image, "n_frames", 1)):
                     image.seek(frame)
                     image.load()
+                image.seek(0)
                 upright = ImageOps.exif_transpose(image)
                 width, height = upright.size
                 return ImageFacts(hashlib.sha256(body).hexdigest(), mime_type, width, height, _thumbnail(upright))
@@ -92,6 +95,8 @@ def _check_header(image: Image.Image, limits: Limits) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > limits.max_frames:
         raise RefusedImage("too_many_frames", f"{frames} frames, at most {limits.max_frames}")
+    if width * height * frames > _FRAMES_PIXELS * limits.max_pixels:
+        raise RefusedImage("too_many_pixels", f"{frames} frames of {width} x {height}, at most {_FRAMES_PIXELS * limits.max_pixels} pixels")
 
 
 def _thumbnail(image: Image.Image) -> bytes:

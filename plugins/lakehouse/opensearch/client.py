@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -53,12 +54,15 @@ class OpenSearchClient(HttpClient):
 
     def ensure_index_template(self, name: str, template: dict[str, Any]) -> bool:
         """Put the index template unless the server has this very one; returns whether it was written."""
+        # The server rewrites what it is given (numbers to text, nested keys), so a digest of what was sent is kept with it.
+        digest = sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).hexdigest()
         response = self.request("GET", f"/_index_template/{name}", accept=(404,))
         if response.status_code == 200:
             live = response.json()["index_templates"][0]["index_template"]
-            if live.get("_meta") == template.get("_meta") and live["index_patterns"] == template["index_patterns"]:
+            if live.get("_meta", {}).get("digest") == digest:
                 return False
-        self.request("PUT", f"/_index_template/{name}", json=template)
+        meta = template.get("_meta", {}) | {"digest": digest}
+        self.request("PUT", f"/_index_template/{name}", json=template | {"_meta": meta})
         return True
 
     def create_all(self, documents: Sequence[Document], *, sleep: Callable[[float], None] = time.sleep) -> BulkResult:

@@ -217,7 +217,7 @@ def _new_rows(table: Table, start: int | None, end: int) -> Iterator[dict[str, A
 
 
 def _refusal(table: str, key: str, snapshot_id: int, reason: str, detail: str, masked: str) -> RefusedRecord:
-    return RefusedRecord(table, key, f"snapshot {snapshot_id}", reason, detail[:200], masked)
+    return RefusedRecord(table, key, f"snapshot {snapshot_id}", reason, mask(detail)[:200], masked)
 
 
 def _save(catalog: Catalog, table: Table, table_name: str, target: str, shipment: Shipment, now: datetime) -> None:

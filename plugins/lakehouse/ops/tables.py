@@ -20,7 +20,7 @@ from lakehouse.iceberg.table import ensure_tables
 CONTRACTS = Path(__file__).parent / "contracts"
 _MASKED_LENGTH = 300
 _LOOKED_AT = 2_000
-_NAMES = r"(?:password|passwd|secret|token|authorization|api[_-]?key)[\w-]*"
+_NAMES = r"(?:password|passwd|pwd|secret|token|authorization|cookie|session|(?:api|access)[_-]?key)[\w-]*"
 # A value in quotes ends at the closing one (escaped or not), another one at the next separator; a scheme belongs to the value.
 _QUOTED = re.compile(rf"""(?i)({_NAMES}\\*["']?\s*[:=]\s*\\*["'])[^"'\\]*""")
 _BARE = re.compile(rf"""(?i)({_NAMES}\\*["']?\s*[:=]\s*)(?:(?:basic|bearer)\s+)?[^\s"',&}}\\]+""")

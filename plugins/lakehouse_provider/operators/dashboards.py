@@ -47,7 +47,7 @@ class SupersetSyncOperator(LakehouseOperator):
         trino = hook.get_connection(self.trino_conn_id)
         catalog = trino.extra_dejson.get("catalog", "hive_prod")
         # With a password the driver speaks HTTPS; without one (the native stack on loopback) any name is taken.
-        user = f"{quote(trino.login)}:{quote(trino.password)}" if trino.login and trino.password else "superset"
+        user = f"{quote(trino.login, safe='')}:{quote(trino.password, safe='')}" if trino.login and trino.password else "superset"
         variables = {"TRINO_URI": f"trino://{user}@{trino.host}:{trino.port}/{catalog}"}
         result = sync(hook.client, SupersetHook(self.viewer_conn_id).client, Path(self.folder), variables)
         self.log.info("plan:\n%s", to_markdown(result.changes))

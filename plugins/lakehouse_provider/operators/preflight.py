@@ -76,11 +76,13 @@ def _object_store() -> str:
 def _catalog() -> str:
     """Leaves the probe table behind for Trino and Spark."""
     import pyarrow as pa
-    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, RESTError
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, RESTError, ServerError, ServiceUnavailableError
 
     try:
         catalog = LakehouseCatalogHook().catalog
         namespaces = len(catalog.list_namespaces())
+    except (ServerError, ServiceUnavailableError) as error:
+        raise TransientError(f"the Iceberg catalog is not well: {error}: look at its log") from error
     except RESTError as error:
         raise ServiceError(f"the Iceberg catalog refused us: {error}: check the credentials of connection lakehouse_catalog") from error
     except OSError as error:
@@ -99,12 +101,15 @@ def _catalog() -> str:
 def _trino() -> str:
     from requests import RequestException
     from trino.exceptions import Error as TrinoError
+    from trino.exceptions import TrinoUserError
 
     connection = BaseHook.get_connection("lakehouse_trino")
     where = f"Trino at {connection.host}:{connection.port}"
     try:
         cursor = trino_cursor()
         version, rows = cursor.execute(f"SELECT node_version, (SELECT count(*) FROM {PROBE_TABLE}) FROM system.runtime.nodes").fetchone()  # noqa: S608
+    except TrinoUserError as error:
+        raise ServiceError(f"{where} refused the query: {error.message}: check catalog and rights of connection lakehouse_trino") from error
     except (RequestException, TrinoError) as error:
         raise TransientError(f"{where} does not answer: {error}: check that it runs, and connection lakehouse_trino") from error
     if rows != PROBE_ROWS:

@@ -198,6 +198,29 @@ def test_a_kill_between_append_and_ledger_note_is_repaired_by_the_replay(catalog
     assert (numbers(catalog), ledger(catalog)) == ([1, 2], ["a", "b"])
 
 
+@pytest.mark.fault(9)
+def test_a_replay_that_brings_new_inputs_notes_the_forgotten_ones_too(catalog, monkeypatch):
+    class Killed(BaseException):
+        """SIGKILL, as far as one process can play it."""
+
+    with monkeypatch.context() as patch:
+        Fault(catalog, patch, Killed(), applied=False, table=LOADED_FILES)
+        with pytest.raises(Killed):
+            append_once(catalog, TABLE, [entry("a", 1)])
+    append_once(catalog, TABLE, [entry("a", 1), entry("b", 2)])
+    assert (numbers(catalog), ledger(catalog)) == ([1, 2], ["a", "b"])
+
+
+@pytest.mark.fault(12)
+def test_a_snapshot_that_was_rolled_back_counts_for_nothing(catalog):
+    append_once(catalog, TABLE, [entry("a", 1)], ledger=None)
+    first = catalog.load_table(TABLE).current_snapshot().snapshot_id
+    append_once(catalog, TABLE, [entry("b", 2)], ledger=None)
+    catalog.load_table(TABLE).manage_snapshots().rollback_to_snapshot(first).commit()
+    assert append_once(catalog, TABLE, [entry("b", 2)], ledger=None).rows == 1
+    assert numbers(catalog) == [1, 2]
+
+
 @pytest.mark.fault(12)
 def test_the_ledger_remembers_what_expired_snapshots_have_forgotten(catalog):
     append_once(catalog, TABLE, [entry("a", 1)])

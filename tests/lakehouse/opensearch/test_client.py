@@ -136,7 +136,7 @@ def test_an_index_template_is_written_once_and_again_when_its_version_changes(no
     assert client.ensure_index_template("logs", template) is False
     assert node.puts == 1
     assert client.ensure_index_template("logs", template | {"_meta": {"version": 2}}) is True
-    assert node.templates["logs"]["_meta"] == {"version": 2}
+    assert node.templates["logs"]["_meta"]["version"] == 2
 
 
 def test_ids_are_counted_over_many_requests_and_only_in_the_pattern(node, client):
