@@ -11,7 +11,7 @@ def get_provider_info() -> dict[str, Any]:
     """What Airflow's provider manager reads: the connection types with their form fields."""
     address = {
         "relabeling": {"host": "Server address"},
-        "hidden_fields": ["schema", "port"],
+        "hidden-fields": ["schema", "port"],
     }
     fields = {
         "public_url": {
@@ -43,7 +43,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "lakehouse_provider.hooks.grafana.GrafanaHook",
                 "hook-name": "Grafana",
                 "ui-field-behaviour": {
-                    "hidden_fields": ["schema", "port", "login"],
+                    "hidden-fields": ["schema", "port", "login"],
                     "relabeling": {"host": "Server address", "password": "Service account token"},
                     "placeholders": {"host": "https://grafana.example.org"},
                 },
