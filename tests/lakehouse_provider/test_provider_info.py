@@ -8,6 +8,7 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+
 from lakehouse_provider import get_provider_info
 
 SCHEMA = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
