@@ -14,7 +14,9 @@ help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(BOOTSTRAP): requirements/stack.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed, this is {v[0]}.{v[1]}: set PYTHON=python3.11")'
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.11 or 3.12 and set PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else "Python 3.11 or 3.12 is needed, this is %d.%d: set PYTHON=python3.11" % v)'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make environments: apt-get install python3-venv"; exit 1; }
 	@echo "  making the stack tool's own environment ..."
 	@test -x var/venvs/stack/bin/python || $(PYTHON) -m venv var/venvs/stack
 	@var/venvs/stack/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -34,13 +36,13 @@ status: $(BOOTSTRAP)  ## which services run and answer
 	@$(STACK) status
 
 start: $(BOOTSTRAP)  ## start one service: SERVICE=trino
-	@$(STACK) start $(SERVICE)
+	@$(STACK) start $(or $(SERVICE),$(error which one? make start SERVICE=trino))
 
 stop: $(BOOTSTRAP)  ## stop one service: SERVICE=trino
-	@$(STACK) stop $(SERVICE)
+	@$(STACK) stop $(or $(SERVICE),$(error which one? make stop SERVICE=trino))
 
 logs: $(BOOTSTRAP)  ## follow a service's log: SERVICE=trino
-	@$(STACK) logs $(SERVICE)
+	@$(STACK) logs $(or $(SERVICE),$(error which one? make logs SERVICE=trino))
 
 passwords: $(BOOTSTRAP)  ## show the users and passwords of this installation
 	@$(STACK) passwords

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command of the stack; returns the exit code."""
     parser = argparse.ArgumentParser(prog="stack", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(os.environ.get("STATE") or REPO / "var"))
-    parser.add_argument("--port-offset", type=int, default=int(os.environ.get("PORT_OFFSET") or 0))
+    parser.add_argument("--port-offset", type=int, default=os.environ.get("PORT_OFFSET") or "0")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install what the services need")
     commands.add_parser("dev-environment", help="make the development environment")
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name).add_argument("service")
     run = commands.add_parser("run", help="start everything, run the pipeline, report")
     run.add_argument("--date", default=os.environ.get("DATE") or None, help="the day to write, default yesterday (UTC)")
-    run.add_argument("--rows", type=int, default=int(os.environ.get("ROWS") or 1_000_000), help="ticks of that day")
+    run.add_argument("--rows", type=_positive, default=os.environ.get("ROWS") or "1000000", help="ticks of that day")
     options = parser.parse_args(arguments)
     _isolate()
     stack = Installation(options.state.resolve(), options.port_offset)
@@ -49,6 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         lifecycle.console.print("interrupted")
         return 130
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
 
 
 def _isolate() -> None:
@@ -82,19 +89,27 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
     elif options.command == "passwords":
         lifecycle.print_passwords(stack)
     elif options.command in ("start", "stop"):
+        names = lifecycle.service_names(stack)
+        if options.service not in names:
+            raise StackError(f"there is no service {options.service}; there are: {', '.join(names)}")
         getattr(Supervisor(stack), options.command)(options.service)
+        lifecycle.console.print(f"  {options.service}: {Supervisor(stack).state(options.service).lower()}")
     elif options.command == "logs":
         log = stack.logs / f"{options.service}.log"
         if not log.exists():
-            names = ", ".join(sorted(path.stem for path in stack.logs.glob("*.log")))
-            raise StackError(f"no log of {options.service}; there are: {names}")
-        return subprocess.call(["tail", "-n", "100", "-F", str(log)])
+            logs = ", ".join(sorted(path.stem for path in stack.logs.glob("*.log")))
+            raise StackError(f"no log of {options.service}; there are: {logs}")
+        try:
+            return subprocess.call(["tail", "-n", "100", "-F", str(log)])
+        except KeyboardInterrupt:  # The usual way out.
+            return 0
     elif options.command == "run":
-        from stack.run import run_pipeline
+        from stack.run import parse_day, run_pipeline
 
+        day = parse_day(options.date)
         lifecycle.install()
         lifecycle.up(stack)
-        return run_pipeline(stack, date=options.date, rows=options.rows)
+        return run_pipeline(stack, day, rows=options.rows)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 import time
@@ -12,7 +14,6 @@ from typing import TYPE_CHECKING
 import psycopg2
 import requests
 from rich.console import Console
-from rich.table import Table
 
 from stack import services, software
 from stack.errors import StackError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # In a file or a CI log there is no width to adapt to.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 150)
+
+_FATAL = re.compile(r"^F\d{4} |FATAL|ERROR|Error:|Traceback")
 
 # What "not yet" looks like, over all the services.
 NOT_READY = (OSError, requests.RequestException, psycopg2.Error, KeyError, ValueError, TimeoutError)
@@ -61,7 +64,8 @@ def up(stack: Installation) -> None:
     console.rule("Start", align="left")
     for folder in (stack.state, stack.etc, stack.data, stack.logs):
         folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o711)  # A server with a user of its own passes through; what is inside is closed to others.
+        # Started by root, servers with a user of their own must be able to pass through.
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     stack.render({"SPARK_JARS": ",".join(map(str, software.spark_jars()))} | services.password_hashes(stack))
     services.create_certificates(stack)
     waves = services.waves(stack)
@@ -113,9 +117,9 @@ def wait_ready(stack: Installation, supervisor: Supervisor, service: services.Se
     Raises:
         StackError: it died, or did not answer in its time; the end of its log is shown.
     """
-    deadline = time.monotonic() + service.timeout
+    started = time.monotonic()
     problem: object = "it does not answer"
-    while time.monotonic() < deadline:
+    while time.monotonic() < started + service.timeout:
         if supervisor.state(service.name) in ("FATAL", "EXITED"):
             problem = "its process ended"
             break
@@ -126,14 +130,20 @@ def wait_ready(stack: Installation, supervisor: Supervisor, service: services.Se
             problem = error
         time.sleep(0.3)
     log = stack.logs / f"{service.name}.log"
-    tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-12:]) if log.exists() else "(no log)"
-    raise StackError(f"{service.title} did not become ready in {service.timeout} s: {problem}\n  end of {log}:\n    {tail}")
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else ["(no log)"]
+    # The cause stands before the stack trace that ends the log.
+    cause = [line for line in lines[-400:] if _FATAL.search(line)][:1]
+    tail = "\n    ".join([*cause, *lines[-12:]])
+    took = time.monotonic() - started
+    raise StackError(f"{service.title} did not become ready ({problem}, given up after {took:.0f} s)\n  from {log}:\n    {tail}")
 
 
 def failing(stack: Installation) -> list[str]:
     """One line for each service that does not run or does not answer, with what to do."""
     supervisor = Supervisor(stack)
     states = supervisor.states()
+    if not states:
+        return ["nothing runs: `make up`"]
     lines = []
     for service in (service for wave in services.waves(stack) for service in wave):
         state = states.get(service.name, {}).get("statename", "STOPPED")
@@ -146,7 +156,7 @@ def failing(stack: Installation) -> list[str]:
             except NOT_READY as error:
                 problem = error
         if problem:
-            lines.append(f"{service.name} ({service.title}): {problem} - see `make logs SERVICE={service.name}`, then `make up`")
+            lines.append(f"{service.name} ({service.title}): {problem} - `make up` starts it, `make logs SERVICE={service.name}` says why")
     return lines
 
 
@@ -176,18 +186,24 @@ def clean(stack: Installation) -> None:
     console.print(f"  removed the state in {stack.state}; software is kept in {software.SOFTWARE.parent}, downloads in {CACHE}")
 
 
+def service_names(stack: Installation) -> list[str]:
+    """What `SERVICE=` may be."""
+    return [service.name for wave in services.waves(stack) for service in wave]
+
+
 def print_passwords(stack: Installation) -> None:
-    """Where people sign in, and as whom."""
-    table = Table("page", "user", "password", "address")
+    """Where people sign in, and as whom; plain lines, so that nothing is cut."""
+    if not stack.secrets_file.exists():
+        raise StackError(f"there is no installation in {stack.state} yet: `make up`")
     for title, user, secret, port in (
         ("Airflow", "admin", "AIRFLOW_ADMIN_PASSWORD", "airflow"),
         ("Superset", "admin", "SUPERSET_ADMIN_PASSWORD", "superset"),
         ("Superset", "viewer", "SUPERSET_VIEWER_PASSWORD", "superset"),
         ("OpenSearch", "admin", "OPENSEARCH_ADMIN_PASSWORD", "opensearch"),
         ("OpenSearch", "log_reader", "OPENSEARCH_READER_PASSWORD", "opensearch"),
-        ("SeaweedFS admin", "admin", "SEAWEEDFS_ADMIN_PASSWORD", "seaweedfs_admin"),
+        ("SeaweedFS", "admin", "SEAWEEDFS_ADMIN_PASSWORD", "seaweedfs_admin"),
     ):
         scheme = "https" if port == "opensearch" else "http"
-        table.add_row(title, user, stack.secrets[secret], f"{scheme}://localhost:{stack.ports[port]}")
-    console.print(table)
+        address = f"{scheme}://localhost:{stack.ports[port]}"
+        console.print(f"{title:11} {user:11} {stack.secrets[secret]:33} {address}", markup=False)
     console.print(f"all of them: {stack.secrets_file}; Trino's page takes any user name and no password")

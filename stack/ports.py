@@ -21,7 +21,7 @@ def check_free(stack: Installation, names: list[str]) -> None:
         if connection.status == psutil.CONN_LISTEN and port in wanted:
             taken.append(f"{port} ({wanted.pop(port)}) is held by {_owner(connection.pid)}")
     if taken:
-        ways = "stop it, or move the stack with `make run PORT_OFFSET=2000`, or one port in config/ports.toml"
+        ways = "stop it, or move one port in config/ports.toml, or all of them: `make run STATE=var/other PORT_OFFSET=2000`"
         raise StackError("ports already in use:\n  " + "\n  ".join(sorted(taken)) + f"\n{ways}")
 
 

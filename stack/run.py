@@ -28,6 +28,8 @@ PIPELINE = (
     "quality_and_service_levels",
 )
 PREFLIGHT = "preflight"
+# These have no clock that would start them at once; paused, they would miss their event.
+ON_EVENTS_ALONE = ("ship_logs", "sync_dashboards")
 # The generated walk of prices begins in 2024; 29 more days come before the one that is asked for.
 FIRST_DAY = date(2024, 2, 1)
 # When the schedule of `bronze_option_ticks` runs.
@@ -38,14 +40,13 @@ _EVENT_SECONDS = 20
 _RUN_SECONDS = 1800
 
 
-def run_pipeline(stack: Installation, *, date: str | None, rows: int) -> int:
+def run_pipeline(stack: Installation, day: date, *, rows: int) -> int:
     """Run everything and report; returns the exit code, 0 when the data and every page are right.
 
     Args:
-        date: the day to write as YYYY-MM-DD; None for yesterday (UTC).
+        day: the day to write.
         rows: ticks of that day.
     """
-    day = _day(date)
     console.rule("Preflight", align="left")
     if problems := failing(stack):
         raise StackError("these services do not answer:\n  " + "\n  ".join(problems))
@@ -71,7 +72,12 @@ def _yesterday() -> date:
     return datetime.now(UTC).date() - timedelta(days=1)
 
 
-def _day(text: str | None) -> date:
+def parse_day(text: str | None) -> date:
+    """The day of `DATE=`, or yesterday (UTC).
+
+    Raises:
+        StackError: it is no day, or none that can be written.
+    """
     if text is None:
         return _yesterday()
     try:
@@ -85,6 +91,8 @@ def _day(text: str | None) -> date:
 
 def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> None:
     """Producers first; each consumer runs after the newest event of what it reads."""
+    for dag_id in ON_EVENTS_ALONE:
+        api.unpause(dag_id)
     logs = _start(api, "bronze_raw_logs", {"sample_rows": LOG_ROWS})
     images = _start(api, "upload_images", {"sample": True})
     ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS}
@@ -172,17 +180,17 @@ def _print(report: Report, api: AirflowApi, runs: dict[str, str]) -> None:
     table.add_row("images", f"{report.images['registered']} registered", f"{report.images['refused']} refused")
     table.add_section()
     for board in report.dashboards:
-        table.add_row(board["name"], f"{board['charts_ok']} charts ok, {board['charts_failed']} failed", board["url"])
+        table.add_row(board["name"], f"{board['charts_ok']} charts ok", f"{board['charts_failed']} failed")
     checks = report.checks
     table.add_row("checks", f"{checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed", "")
     for level in report.service_levels:
         verdict = "met" if level["met"] else ("[yellow]missed[/yellow]" if level["met"] is False else "not measured")
         table.add_row(level["name"], f"{level['measured']} {level['unit']}", f"target {level['target']:g} {level['unit']}: {verdict}")
     table.add_row("peak memory", f"{report.peak_memory_mb} MB", "proportional set size of the whole stack while the pipeline ran")
-    table.add_section()
-    for page in report.pages:
-        table.add_row(page["name"], f"HTTP {page['http_status']}", page["url"])
     console.print(table)
+    for page in report.pages:
+        console.print(f"  {page['name']:11} HTTP {page['http_status']}  {page['url']}", markup=False)
+    console.print("sign in with what `make passwords` shows; what was refused, and why, is in ops_db.refused_files and refused_records")
 
 
 def _state(state: str) -> str:

@@ -6,8 +6,10 @@ from a clean one and stops it at the end.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 
 # Airflow reads its settings at its first import; the unit and DAG tests need nothing of a running one.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-tests-")
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # `dag.test()` looks for its DAG in the configured bundles, and runs its tasks in the one of this name.
 os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(
@@ -30,8 +33,8 @@ os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(
     ]
 )
 
-from stack.airflow_api import AirflowApi
-from stack.installation import REPO, Installation
+from stack.airflow_api import AirflowApi  # noqa: E402
+from stack.installation import REPO, Installation  # noqa: E402
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

@@ -8,11 +8,11 @@ from stack.services.service import Service, get
 
 def seaweedfs(stack: Installation) -> Service:
     """One process with all of SeaweedFS's servers."""
-    weed = VENVS / "stack" / "bin" / "weed"
+    weed, etc = VENVS / "stack" / "bin" / "weed", stack.etc / "seaweedfs"
     return Service(
         "seaweedfs",
         "SeaweedFS with its Iceberg REST catalog",
-        [str(weed), f"-config_dir={stack.etc / 'seaweedfs'}", "mini", f"-options={stack.etc / 'seaweedfs' / 'mini.options'}"],
+        [str(weed), "-logtostderr=true", f"-config_dir={etc}", "mini", f"-options={etc / 'mini.options'}"],
         ready=lambda: get(stack, "s3", "/").status_code < 500
          and get(stack, "iceberg_rest", "/v1/config?warehouse=s3://warehouse").status_code < 500,
         ports=(
