@@ -24,7 +24,9 @@ def as_service_user(stack: Installation) -> list[str]:
         return []
     prefix = ["setpriv", f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups"]
     closed = any(not folder.stat().st_mode & 0o001 for folder in [*stack.state.parents, *VENVS.parents] if folder.exists())
-    return [*prefix, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"] if closed else prefix
+    # The secure bit lets access(2), which PostgreSQL asks about its programs, see that capability too.
+    keep = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
+    return [*prefix, *keep] if closed else prefix
 
 
 def own_by_service_user(folder: Path) -> bool:
