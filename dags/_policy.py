@@ -12,7 +12,8 @@ from lakehouse_provider.params import refuse_unknown_params
 # Nothing is caught up: a day that is missing is written by hand or by a backfill.
 START_DATE = datetime(2026, 1, 1)  # Airflow reads it in its default time zone, UTC
 
-# Only what can heal by waiting is tried again; a wrong password, mapping or bucket fails at once.
+# Of our own errors only what can heal by waiting is tried again; a wrong password, mapping or bucket fails at once. Errors of
+# libraries that reach Airflow as they are (Spark's, Trino's, PyIceberg's) follow `retries`.
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(exception="lakehouse.exceptions.TransientError", action=RetryAction.RETRY, retry_delay=timedelta(seconds=30)),

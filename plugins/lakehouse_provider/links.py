@@ -39,7 +39,7 @@ class RunbookLink(BaseOperatorLink):
         return runbook_url(ti_key.dag_id)
 
 
-def runbook_url(dag_id: str, anchor: str = "") -> str:
-    """The address of a DAG's runbook, or of one of its sections."""
+def runbook_url(dag_id: str) -> str:
+    """The address of a DAG's runbook."""
     base = str(conf.get("api", "base_url", fallback="")).rstrip("/")
-    return f"{base}/lakehouse/runbooks/{dag_id}" + (f"#{anchor}" if anchor else "")
+    return f"{base}/lakehouse/runbooks/{dag_id}"

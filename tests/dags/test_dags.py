@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from include.assets import Tag
+from lakehouse import exceptions
 
 REPO = Path(__file__).resolve().parents[2]
 DAG_IDS = {
@@ -118,6 +119,15 @@ def test_heavy_tasks_name_a_pool(parsed: dict[str, Any]) -> None:
 def test_every_dag_has_a_runbook_with_the_fixed_headings(dag_id: str) -> None:
     text = (REPO / "docs" / "runbooks" / f"{dag_id}.md").read_text()
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_runbooks_sections_are_the_anchors_of_our_errors(dag_id: str) -> None:
+    anchors = {error.runbook_anchor for error in vars(exceptions).values() if hasattr(error, "runbook_anchor")}
+    text = (REPO / "docs" / "runbooks" / f"{dag_id}.md").read_text()
+    sections = [re.sub(r"[^a-z0-9]+", "-", heading.lower()) for heading in re.findall(r"^### (.+)$", text, re.MULTILINE)]
+    assert sections
+    assert set(sections) <= anchors
 
 
 def test_no_plugin_module_is_registered_under_its_bare_stem() -> None:

@@ -90,7 +90,7 @@ def append_once(
             continue
         fresh = [entry for entry in unique.values() if entry.checksum not in known]
         if problem is not None and not fresh:
-            log.info("the commit to %s whose answer was lost had gone through", table_name)
+            log.info("after %s: %s has every input now", type(problem).__name__, table_name)
         elif problem is not None and not isinstance(problem, _MAY_HEAL):
             raise problem
         if not fresh:
@@ -101,11 +101,9 @@ def append_once(
             before_commit()
         try:
             appended = _commit(table, fresh, tuple(known), key_column)
-        except CommitFailedException as error:
-            problem = error
         except LakehouseError:
             raise
-        # Whatever else was raised, the commit may have gone through: the loop looks before it decides.
+        # Only a conflict is certain; after anything else the commit may have gone through: the loop looks before it decides.
         except Exception as error:  # noqa: BLE001
             problem = error
         else:
