@@ -66,6 +66,12 @@ class SchemaMismatchError(LakehouseError):
     runbook_anchor = "schema-differs"
 
 
+class ChangedMeanwhileError(LakehouseError):
+    """Another writer changed the same days while ours were being written; nothing of theirs was touched."""
+
+    runbook_anchor = "changed-meanwhile"
+
+
 class HistoryError(LakehouseError):
     """The source's history no longer holds the snapshot to go on from."""
 

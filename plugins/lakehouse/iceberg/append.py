@@ -8,22 +8,22 @@ because it would append on a head that nobody has looked at. Any error that is n
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
 from pyiceberg.expressions import And
-from pyiceberg.table import Table, TableProperties
-from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
 
-from lakehouse.exceptions import LakehouseError, TransientError
+from lakehouse.exceptions import SchemaMismatchError, TransientError
+from lakehouse.iceberg.commits import MAY_HEAL, wait, without_library_retry
+from lakehouse.iceberg.data_files import write_data_files
 from lakehouse.iceberg.filters import equal, one_of
-from lakehouse.iceberg.schema import to_table_types
+from lakehouse.iceberg.history import ancestors
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,6 @@ INPUTS_PROPERTY = "lakehouse.inputs"
 _TRIES = 30
 # A catalog that accepts connections and never answers takes a minute a try: give up before the task is timed out without a word.
 _SECONDS = 300
-# Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
-_MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, OSError)
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,7 @@ def append_once(
         SchemaMismatchError: rows do not fit the table.
     """
     unique = {entry.checksum: entry for entry in inputs}
+    written: tuple[tuple[str, ...], list[DataFile]] = ((), [])
     problem: Exception | None = None
     deadline = time.monotonic() + _SECONDS
     for attempt in range(_TRIES):
@@ -84,24 +83,28 @@ def append_once(
             break
         try:
             table, known = _look(catalog, table_name, list(unique), ledger, key_column)
-        except _MAY_HEAL as error:
+        except MAY_HEAL as error:
             problem = error
-            _wait(table_name, attempt, problem)
+            wait(table_name, attempt, problem)
             continue
         fresh = [entry for entry in unique.values() if entry.checksum not in known]
         if problem is not None and not fresh:
             log.info("after %s: %s has every input now", type(problem).__name__, table_name)
-        elif problem is not None and not isinstance(problem, _MAY_HEAL):
+        elif problem is not None and not isinstance(problem, MAY_HEAL):
             raise problem
         if not fresh:
             if key_column is None and ledger is not None:
                 _note_missing(catalog, table, unique, known, ledger)
             return Appended((), tuple(known), 0, None)
-        if before_commit is not None:
-            before_commit()
+        checksums = tuple(entry.checksum for entry in fresh)
         try:
-            appended = _commit(table, fresh, tuple(known), key_column)
-        except LakehouseError:
+            # After a conflict the same files are committed again, unless a rival has brought some of the inputs meanwhile.
+            if written[0] != checksums:
+                written = checksums, write_data_files(table, (entry.rows for entry in fresh))
+            if before_commit is not None:
+                before_commit()
+            appended = _commit(table, checksums, tuple(known), written[1], key_column)
+        except SchemaMismatchError:
             raise
         # Only a conflict is certain; after anything else the commit may have gone through: the loop looks before it decides.
         except Exception as error:  # noqa: BLE001
@@ -111,16 +114,10 @@ def append_once(
                 # The old ones as well: a run that was killed before its note may have left them out.
                 _note_missing(catalog, table, unique, known | dict.fromkeys(appended.loaded, appended.snapshot_id), ledger)
             return appended
-        _wait(table_name, attempt, problem)
+        wait(table_name, attempt, problem)
     raise TransientError(
         f"no commit to {table_name} went through in {attempt} tries; the last said: {problem}: check that catalog and object store answer"
     ) from problem
-
-
-def _wait(table_name: str, attempt: int, problem: Exception) -> None:
-    seconds = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
-    log.info("append to %s, try %d: %s; looking again in %.1f s", table_name, attempt + 1, problem, seconds)
-    time.sleep(seconds)
 
 
 def _look(
@@ -137,7 +134,7 @@ def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *
     """Which of the checksums the table has, each with its snapshot: first from snapshot summaries, then from the ledger."""
     wanted = set(checksums)
     known: dict[str, int] = {}
-    for snapshot in _ancestors(table):
+    for snapshot in ancestors(table):
         listed = (snapshot.summary.additional_properties.get(INPUTS_PROPERTY, "") if snapshot.summary else "").split(",")
         known |= dict.fromkeys(wanted.intersection(listed), snapshot.snapshot_id)
     rest = wanted - known.keys()
@@ -148,15 +145,6 @@ def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *
     return known
 
 
-def _ancestors(table: Table) -> Iterator[Snapshot]:
-    """The current snapshot and those it was made from: what was rolled back, or lies on another branch, is not in the table."""
-    snapshot = table.current_snapshot()
-    while snapshot is not None:
-        yield snapshot
-        parent = snapshot.parent_snapshot_id
-        snapshot = table.snapshot_by_id(parent) if parent is not None else None
-
-
 def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]:
     head = table.current_snapshot()
     if head is None:
@@ -165,14 +153,14 @@ def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]
     return {row[column]: head.snapshot_id for row in found.to_pylist()}
 
 
-def _commit(table: Table, fresh: list[Input], known: tuple[str, ...], key_column: str | None) -> Appended:
-    data = pa.concat_tables([to_table_types(entry.rows, table) for entry in fresh])
-    # In memory only: the stored property is for the other engines.
-    table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
-    summary = {} if key_column else {INPUTS_PROPERTY: ",".join(entry.checksum for entry in fresh)}
-    table.append(data, snapshot_properties=summary)
+def _commit(table: Table, checksums: tuple[str, ...], known: tuple[str, ...], files: list[DataFile], key_column: str | None) -> Appended:
+    without_library_retry(table)
+    summary = {} if key_column else {INPUTS_PROPERTY: ",".join(checksums)}
+    with table.transaction() as transaction, transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
+        for file in files:
+            append.append_data_file(file)
     snapshot = table.current_snapshot()
-    return Appended(tuple(entry.checksum for entry in fresh), known, len(data), snapshot.snapshot_id if snapshot else None)
+    return Appended(checksums, known, sum(file.record_count for file in files), snapshot.snapshot_id if snapshot else None)
 
 
 def _note_missing(catalog: Catalog, table: Table, unique: dict[str, Input], known: dict[str, int], ledger: str) -> None:

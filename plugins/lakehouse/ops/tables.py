@@ -77,8 +77,9 @@ def record_refusals(catalog: Catalog, refusals: Sequence[RefusedRecord | Refused
     now = datetime.now(UTC)
     for kind, table in ((RefusedRecord, "ops_db.refused_records"), (RefusedFile, "ops_db.refused_files")):
         rows = {refusal.refusal_id: asdict(refusal) for refusal in refusals if isinstance(refusal, kind)}
-        inputs = [Input(key, table, pa.Table.from_pylist([{"refusal_id": key, "refused_at": now} | row])) for key, row in rows.items()]
-        if inputs:
+        if rows:
+            together = pa.Table.from_pylist([{"refusal_id": key, "refused_at": now} | row for key, row in rows.items()])
+            inputs = [Input(key, table, together.slice(number, 1)) for number, key in enumerate(rows)]
             append_once(catalog, table, inputs, key_column="refusal_id")
 
 

@@ -1,0 +1,32 @@
+"""Committing in our own loop: what may be tried again, how long to wait, and the library's own retry switched off."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
+from pyiceberg.table import Table, TableProperties
+
+from lakehouse.exceptions import TransientError
+
+log = logging.getLogger(__name__)
+
+# Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
+MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, TransientError, OSError)
+
+
+def wait(table_name: str, attempt: int, problem: Exception) -> None:
+    """Back off before the next look at a table, longer each time, with jitter."""
+    seconds = min(2.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, not a secret
+    log.info("commit to %s, try %d: %s; looking again in %.1f s", table_name, attempt + 1, problem, seconds)
+    time.sleep(seconds)
+
+
+def without_library_retry(table: Table) -> None:
+    """Switch the library's commit retry off for this object: it would commit on a head that nobody has looked at.
+
+    In memory only: the stored property is for the other engines.
+    """
+    table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"

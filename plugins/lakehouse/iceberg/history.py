@@ -1,0 +1,76 @@
+"""What a table's snapshots say: which lead to its present state, what each added, which days changed between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from pyiceberg.manifest import DataFile, ManifestEntry, ManifestEntryStatus
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.transforms import DayTransform
+
+_EPOCH = date(1970, 1, 1)
+
+
+def ancestors(table: Table, snapshot: Snapshot | None = None) -> Iterator[Snapshot]:
+    """A snapshot (the current one by default) and those it was made from, newest first.
+
+    What was rolled back, or lies on another branch, is not among them.
+    """
+    snapshot = snapshot or table.current_snapshot()
+    while snapshot is not None:
+        yield snapshot
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+
+
+def snapshot_facts(table: Table, snapshot: Snapshot | None = None) -> dict[str, Any]:
+    """Rows, files and bytes that a snapshot (the current one by default) added, its id, and the days it touched, as plain data."""
+    snapshot = snapshot or table.current_snapshot()
+    if snapshot is None:
+        return {"rows": 0, "files": 0, "bytes": 0, "snapshot_id": None, "days": []}
+    summary = summary_of(snapshot)
+    return {
+        "rows": int(summary.get("added-records", 0)),
+        "files": int(summary.get("added-data-files", 0)),
+        "bytes": int(summary.get("added-files-size", 0)),
+        "snapshot_id": snapshot.snapshot_id,
+        "days": [day.isoformat() for day in sorted(touched_days(table, snapshot))],
+    }
+
+
+def summary_of(snapshot: Snapshot) -> dict[str, str]:
+    """A snapshot's summary, empty where it has none."""
+    return dict(snapshot.summary.additional_properties) if snapshot.summary else {}
+
+
+def touched_days(table: Table, snapshot: Snapshot) -> set[date]:
+    """Days whose files a snapshot added or removed, from its manifests; none for a table that is not partitioned by a day."""
+    changed = [
+        entry.data_file
+        for entry in _entries(table, snapshot, only_own=True)
+        if entry.status != ManifestEntryStatus.EXISTING and entry.snapshot_id == snapshot.snapshot_id
+    ]
+    return set(data_files_by_day(table, changed))
+
+
+def data_files_by_day(table: Table, source: Snapshot | Iterable[DataFile] | None) -> dict[date, list[DataFile]]:
+    """Data files (of a snapshot, or those given) by the day of their partition; those without a day are left out."""
+    if isinstance(source, Snapshot):
+        source = [entry.data_file for entry in _entries(table, source) if entry.status != ManifestEntryStatus.DELETED]
+    by_day: dict[date, list[DataFile]] = {}
+    for file in source or ():
+        fields = table.specs()[file.spec_id].fields
+        position = next((number for number, field in enumerate(fields) if isinstance(field.transform, DayTransform)), None)
+        day = None if position is None else file.partition[position]
+        if day is not None:
+            by_day.setdefault(day if isinstance(day, date) else _EPOCH + timedelta(days=day), []).append(file)
+    return by_day
+
+
+def _entries(table: Table, snapshot: Snapshot, *, only_own: bool = False) -> Iterator[ManifestEntry]:
+    for manifest in snapshot.manifests(table.io):
+        if not only_own or manifest.added_snapshot_id == snapshot.snapshot_id:
+            yield from manifest.fetch_manifest_entry(table.io, discard_deleted=False)
