@@ -28,7 +28,7 @@ def test_a_contract_makes_a_table_and_a_query(contract: Contract):
     assert len(sort_order(contract, made).fields) == len(contract.sort_order)
     assert set(contract.primary_key) <= {column.name for column in contract.columns if column.required}
     assert contract.freshness_column is None or contract.freshness_column in contract.column_names
-    assert statement(contract).startswith("SELECT count(*), ")
+    assert statement(contract, contract.checks, contract.table).startswith("SELECT count(*), ")
     assert all(column.description for column in contract.columns)
 
 

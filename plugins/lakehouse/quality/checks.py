@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol
 
 from lakehouse.contracts import Check, Contract
-from lakehouse.exceptions import ConfigurationError
+from lakehouse.quality.predicates import breaking
 from lakehouse.sql import identifier, literal, table
 
 FRESHNESS = "freshness"
@@ -21,6 +22,13 @@ class Cursor(Protocol):
 
     def fetchone(self) -> Any:
         """The next row."""
+
+    def fetchall(self) -> Any:
+        """The rows that are left."""
+
+    @property
+    def description(self) -> Any:
+        """The columns of the last statement."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +54,50 @@ def run_checks(cursor: Cursor, contract: Contract, *, now: datetime | None = Non
 
     An empty table is a verdict of its own: a rule that counts bad rows would pass on nothing.
     """
-    now = now or datetime.now(UTC)
-    cursor.execute(statement(contract))
+    results, newest = _measured(cursor, contract, contract.checks, table(contract.table))
+    if contract.freshness_hours is not None:
+        results.append(_freshness(contract, newest, now or datetime.now(UTC)))
+    return results
+
+
+def audit(cursor: Cursor, contract: Contract, branch: str, days: Sequence[date]) -> list[CheckResult]:
+    """Measure the contract's blocking rules (severity error) on the rows of some days of a branch, in one query."""
+    blocking = [check for check in contract.checks if check.severity == "error"]
+    return _measured(cursor, contract, blocking, days_of_branch(contract, branch, days))[0]
+
+
+def days_of_branch(contract: Contract, branch: str, days: Sequence[date]) -> str:
+    """A subquery of those days' rows on a branch; the days are those of the contract's first partition column."""
+    column = identifier(contract.partitioning[0].partition("(")[2].rstrip(")"))
+    ranges = " OR ".join(f"({column} >= {_midnight(day)} AND {column} < {_midnight(day + timedelta(days=1))})" for day in days)
+    return f"(SELECT * FROM {table(contract.table)} FOR VERSION AS OF {literal(branch)} WHERE {ranges})"  # noqa: S608  # quoted
+
+
+def sample(cursor: Cursor, contract: Contract, check_id: str, source: str, *, limit: int = 3) -> list[dict[str, Any]]:
+    """Some rows that break a rule, columns of a classification left out; none for a rule about the table as a whole."""
+    condition = next((breaking(check) for check in contract.checks if check.check_id == check_id), None)
+    if condition is None:
+        return []
+    columns = ", ".join(identifier(column.name) for column in contract.columns if column.classification is None)
+    cursor.execute(f"SELECT {columns} FROM {source} WHERE {condition} LIMIT {limit:d}")  # noqa: S608  # quoted; the rule is the contract's
+    rows = cursor.fetchall()
+    return [dict(zip([column[0] for column in cursor.description], row, strict=True)) for row in rows]
+
+
+def statement(contract: Contract, checks: Sequence[Check], source: str) -> str:
+    """The one SELECT: row count, newest value of the freshness column, then each rule's measure."""
+    newest = f"max({identifier(contract.freshness_column)})" if contract.freshness_column else "NULL"
+    measures = ["count(*)", newest, *(_measure(check, source) for check in checks)]
+    return f"SELECT {', '.join(measures)} FROM {source}"  # noqa: S608  # identifiers and literals are quoted; queries are the contract's
+
+
+def _measured(cursor: Cursor, contract: Contract, checks: Sequence[Check], source: str) -> tuple[list[CheckResult], Any]:
+    cursor.execute(statement(contract, checks, source))
     rows, newest, *measured = cursor.fetchone()
     # Whether an empty table is an error is for its rowCount rule to say; without one it is.
     when_empty = next((check.severity for check in contract.checks if check.metric == "rowCount"), "error")
     results = []
-    for check, value in zip(contract.checks, measured, strict=True):
+    for check, value in zip(checks, measured, strict=True):
         if rows == 0 and check.metric != "rowCount":
             status = "empty"
         elif value is not None and check.passes(float(value)):
@@ -72,43 +117,27 @@ def run_checks(cursor: Cursor, contract: Contract, *, now: datetime | None = Non
                 check.description,
             )
         )
-    if contract.freshness_hours is not None:
-        results.append(_freshness(contract, newest, now))
-    return results
-
-
-def statement(contract: Contract) -> str:
-    """The one SELECT: row count, newest value of the freshness column, then each rule's measure."""
-    source = table(contract.table)
-    newest = f"max({identifier(contract.freshness_column)})" if contract.freshness_column else "NULL"
-    measures = ["count(*)", newest, *(_measure(check, source) for check in contract.checks)]
-    return f"SELECT {', '.join(measures)} FROM {source}"  # noqa: S608  # identifiers and literals are quoted; queries are the contract's
+    return results, newest
 
 
 def _measure(check: Check, source: str) -> str:
-    arguments = dict(check.arguments)
-    column = identifier(check.column) if check.column else ""
-    if check.query:
+    condition = breaking(check)
+    if condition is None and check.query:
         return f"({check.query.replace('{table}', source)})"
     if check.metric == "rowCount":
         return "count(*)"
-    if check.metric == "nullValues":
-        return f"count_if({column} IS NULL)"
-    if check.metric == "missingValues":
-        listed = ", ".join(literal(value) for value in arguments.get("missingValues", []) if value is not None) or "''"
-        return f"count_if({column} IS NULL OR CAST({column} AS varchar) IN ({listed}))"
-    if check.metric == "invalidValues":
-        if "pattern" in arguments:
-            invalid = f"count_if(NOT regexp_like({column}, {literal(arguments['pattern'])}))"
-        else:
-            listed = ", ".join(literal(value) for value in arguments["validValues"])
-            invalid = f"count_if({column} IS NOT NULL AND {column} NOT IN ({listed}))"
-        # A column without a single value has no invalid one, and is not valid for that: null is no pass.
-        return f"CASE WHEN count({column}) > 0 OR count(*) = 0 THEN {invalid} END"
     if check.metric == "duplicateValues":
-        columns = ", ".join(identifier(name) for name in arguments.get("properties", [check.column]))
+        columns = ", ".join(identifier(name) for name in dict(check.arguments).get("properties", [check.column]))
         return f"count(*) - count(DISTINCT ({columns}))"
-    raise ConfigurationError(f"check {check.check_id}: metric {check.metric} is not known")
+    counted = f"count_if({condition})"
+    if check.metric == "invalidValues" and check.column:
+        # A column without a single value has no invalid one, and is not valid for that: null is no pass.
+        return f"CASE WHEN count({identifier(check.column)}) > 0 OR count(*) = 0 THEN {counted} END"
+    return counted
+
+
+def _midnight(day: date) -> str:
+    return f"TIMESTAMP '{day:%Y-%m-%d} 00:00:00.000000 UTC'"
 
 
 def _freshness(contract: Contract, newest: Any, now: datetime) -> CheckResult:

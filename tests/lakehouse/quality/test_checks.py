@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from lakehouse.contracts import Check, Contract
+from lakehouse.contracts import Check, Column, Contract
 from lakehouse.exceptions import ConfigurationError
-from lakehouse.quality.checks import CheckResult, run_checks, statement
+from lakehouse.quality.checks import CheckResult, run_checks, sample, statement
+from lakehouse.quality.predicates import breaking
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLAIN = Contract("db.t", "", (), (), (), (), {}, (), 0.0, "", None, None, None)
@@ -167,14 +168,43 @@ def test_all_rules_go_in_one_statement(connection):
     asked = []
     connection.set_trace_callback(asked.append)
     assert len(run_checks(connection.cursor(), dataclasses.replace(PLAIN, checks=rules), now=NOW)) == 2
-    assert asked == [statement(dataclasses.replace(PLAIN, checks=rules))]
+    assert asked == [statement(PLAIN, rules, '"db"."t"')]
 
 
 def test_a_duplicate_over_several_columns_compares_them_together():
     rule = check(metric="duplicateValues", arguments=(("properties", ["day", "symbol"]),))
-    assert 'count(DISTINCT ("day", "symbol"))' in statement(dataclasses.replace(PLAIN, checks=(rule,)))
+    assert 'count(DISTINCT ("day", "symbol"))' in statement(PLAIN, (rule,), "t")
 
 
 def test_a_metric_that_is_not_known_is_refused():
     with pytest.raises(ConfigurationError, match="metric median is not known"):
-        statement(dataclasses.replace(PLAIN, checks=(check(metric="median"),)))
+        statement(PLAIN, (check(metric="median"),), "t")
+
+
+def test_some_rows_that_break_a_rule_are_shown_without_columns_of_a_classification(connection):
+    connection.execute("CREATE TABLE db.t (bid, ask, user)")
+    connection.executemany("INSERT INTO db.t VALUES (?, ?, 'x')", [(number, 3) for number in range(10)])
+    columns = tuple(Column(name, "int", False, "", kind) for name, kind in (("bid", None), ("ask", None), ("user", "confidential")))  # noqa: FBT003
+    rule = check(query="SELECT count(*) FROM {table} WHERE bid > ask")
+    contract = dataclasses.replace(PLAIN, checks=(rule,), columns=columns)
+    shown = sample(connection.cursor(), contract, "rule", "db.t", limit=2)
+    assert shown == [{"bid": 4, "ask": 3}, {"bid": 5, "ask": 3}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*) FROM {table} WHERE x IN (SELECT y FROM db.u)",
+        "SELECT count(DISTINCT x) FROM {table} WHERE x > 0",
+        "SELECT count(*) FROM {table} GROUP BY x",
+        "SELECT count(*) FROM {table}",
+        "SELECT count(*) FROM {table} JOIN db.u ON u.y = t.x WHERE u.y > 0",
+    ],
+)
+def test_a_query_that_does_more_than_count_rows_has_no_rows_to_show(query):
+    assert breaking(check(query=query)) is None
+
+
+def test_a_query_that_is_no_sql_is_refused_by_name():
+    with pytest.raises(ConfigurationError, match="check rule: its query is not SQL"):
+        breaking(check(query="SELECT FROM WHERE"))
