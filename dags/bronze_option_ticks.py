@@ -1,11 +1,13 @@
 """# bronze_option_ticks
-Writes option ticks with Spark into `option_ticks_db.bronze_option_ticks`: one day, or a range of days in one Spark session. A day is
-overwritten whole; its values depend on the day, the seed and the number of rows alone, so a day that is there with the same seed and
-rows is left alone.
+Writes option ticks into `option_ticks_db.bronze_option_ticks`: one day, or a range of days. The days are written to a branch, the
+contract's blocking checks run there, and only then they are published: readers see a day whole and good, or as it was before. A day
+is overwritten whole; its values depend on the day, the seed and the number of rows alone, so a day that is there with the same seed
+and rows is left alone. Spark writes large loads, Arrow small ones, the very same rows.
 
-**Inputs**: `include/sample_data/symbols.csv`. **Output**: the table, and the asset `bronze_option_ticks`.
+**Inputs**: `include/sample_data/underlyings.csv`. **Output**: the table, and the asset `bronze_option_ticks`.
 
-**On call**: clear the failed task; a run may be repeated at any time. Old failures may be ignored once a later run of that day is green.
+**On call**: clear the failed task; a run may be repeated at any time. A failed `audit` names the branch and some of its rows; main is as
+it was. Old failures may be ignored once a later run of that day is green.
 Runbook: [bronze_option_ticks](/lakehouse/runbooks/bronze_option_ticks)
 """
 
@@ -18,13 +20,16 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from dags._policy import SPARK_POOL, START_DATE, default_args
+from dags._policy import SPARK_POOL, START_DATE, TRINO_POOL, default_args
 from include.assets import BRONZE_OPTION_TICKS, Tag, contract
+from lakehouse_provider.operators.branches import AuditBranchOperator, PublishBranchOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
-JOB = Path(__file__).resolve().parent.parent / "include" / "spark" / "option_ticks.py"
+JOBS = Path(__file__).resolve().parent.parent / "include" / "spark"
 TABLE = "option_ticks_db.bronze_option_ticks"
 CONTRACT = contract("bronze_option_ticks")
+PLANNED = "{{ ti.xcom_pull(task_ids='plan')['%s'] }}"
+AUDITED = "{{ ti.xcom_pull(task_ids='audit') }}"
 
 PARAMS = {
     "date": Param(None, type=["null", "string"], format="date", description="Last day to write (UTC); empty: the data interval's day"),
@@ -32,48 +37,51 @@ PARAMS = {
     "rows": Param(1_000_000, type="integer", minimum=1, maximum=100_000_000, description="Ticks of the last day"),
     "earlier_rows": Param(10_000, type="integer", minimum=1, maximum=100_000_000, description="Ticks of each day before it"),
     "seed": Param(7, type="integer", minimum=0, description="Seed of the random walk"),
+    "engine": Param("auto", enum=["auto", "spark", "arrow"], description="What writes; auto: Arrow for small loads, Spark for large ones"),
 }
 
 
 @task
 def plan() -> dict[str, Any]:
-    """The days that are not there yet with this seed and number of rows."""
-    from include.ticks import columns, days_to_write, wanted_days
+    """The days that are not there yet with this seed and number of rows, their branch, and the engine for them."""
+    from include import ticks
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
     from lakehouse_provider.params import run_day
 
     context = get_current_context()
     params = context["params"]
-    wanted = wanted_days(run_day(context), params["days"], params["rows"], params["earlier_rows"])
-    missing = days_to_write(LakehouseCatalogHook().catalog.load_table(TABLE), wanted, params["seed"])
-    return {
-        "wanted": {day.isoformat(): rows for day, rows in wanted.items()},
-        "days": ",".join(f"{day}={rows}" for day, rows in missing.items()),
-        "columns": ",".join(columns(CONTRACT)),
-    }
+    wanted = ticks.wanted_days(run_day(context), params["days"], params["rows"], params["earlier_rows"])
+    table = LakehouseCatalogHook().catalog.load_table(TABLE)
+    planned = ticks.plan(table, context["dag"].dag_id, wanted, params["seed"], params["engine"]).as_dict()
+    return planned | {"columns": ",".join(ticks.columns(CONTRACT))}
 
 
-@task.short_circuit(ignore_downstream_trigger_rules=False)
-def anything_to_write(planned: dict[str, Any]) -> bool:
-    """False when every wanted day is there: no Spark session is started then."""
-    return bool(planned["days"])
+@task.branch
+def choose_engine(planned: dict[str, Any]) -> str:
+    """Nothing is started when every wanted day is there."""
+    return f"write_with_{planned['engine']}" if planned["engine"] else "verify"
 
 
-@task(outlets=[BRONZE_OPTION_TICKS], trigger_rule="none_failed")
-def verify(planned: dict[str, Any]) -> dict[str, Any]:
-    """Reads the days' rows back from the manifests and tells the asset."""
-    from datetime import date
-
-    from include.ticks import verify_days
+@task(execution_timeout=timedelta(hours=2))
+def write_with_arrow(planned: dict[str, Any]) -> int:
+    """Writes the days to their branch without Spark; returns the number of rows."""
+    from include import ticks
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 
-    context = get_current_context()
-    table = LakehouseCatalogHook().catalog.load_table(TABLE)
-    rows = verify_days(table, {date.fromisoformat(day): rows for day, rows in planned["wanted"].items()})
-    snapshot = table.current_snapshot()
-    written = [pair.split("=")[0] for pair in planned["days"].split(",") if pair]
-    facts = {"rows": rows if written else 0, "rows_there": rows, "days": written, "snapshot_id": snapshot.snapshot_id if snapshot else None}
-    context["outlet_events"][BRONZE_OPTION_TICKS].extra.update(facts)
+    seed = get_current_context()["params"]["seed"]
+    days = ticks.from_text(planned["days"])
+    return ticks.write_with_arrow(LakehouseCatalogHook().catalog, CONTRACT, days, seed, planned["branch"])
+
+
+@task(outlets=[BRONZE_OPTION_TICKS], trigger_rule="none_failed_min_one_success")
+def verify(planned: dict[str, Any]) -> dict[str, Any]:
+    """Reads the days' rows back from main's manifests, drops the branch and tells the asset."""
+    from include import ticks
+    from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+
+    catalog = LakehouseCatalogHook().catalog
+    facts = ticks.verify(catalog, TABLE, ticks.from_text(planned["wanted"]), ticks.from_text(planned["days"]), planned["branch"])
+    get_current_context()["outlet_events"][BRONZE_OPTION_TICKS].extra.update(facts)
     return facts
 
 
@@ -84,25 +92,53 @@ with DAG(
     start_date=START_DATE,
     catchup=False,
     tags=[Tag.BRONZE, Tag.TIER_1],
-    max_active_runs=1,
+    # Days go side by side; how many Spark sessions that may be is for the pool to say.
+    max_active_runs=4,
     params=PARAMS,
     default_args=default_args(),
 ):
     ensure_table = EnsureTablesOperator(task_id="ensure_table", contracts=[CONTRACT])
     planned = plan()
-    write = SparkSubmitOperator(
-        task_id="write",
+    engine = choose_engine(planned)
+    write_with_spark = SparkSubmitOperator(
+        task_id="write_with_spark",
         conn_id="lakehouse_spark",
-        application=str(JOB),
+        application=str(JOBS / "option_ticks.py"),
         application_args=[
             *("--table", f"hive_prod.{TABLE}"),
-            *("--days", "{{ ti.xcom_pull(task_ids='plan')['days'] }}"),
+            *("--branch", PLANNED % "branch"),
+            *("--days", PLANNED % "days"),
             *("--seed", "{{ params.seed }}"),
-            *("--columns", "{{ ti.xcom_pull(task_ids='plan')['columns'] }}"),
+            *("--columns", PLANNED % "columns"),
         ],
         name="bronze_option_ticks",
         pool=SPARK_POOL,
         execution_timeout=timedelta(hours=2),
     )
-    verified = verify(planned)
-    ensure_table >> planned >> anything_to_write(planned) >> write >> verified
+    audit = AuditBranchOperator(
+        task_id="audit",
+        contract=CONTRACT,
+        branch=PLANNED % "branch",
+        days=PLANNED % "days",
+        pool=TRINO_POOL,
+        trigger_rule="none_failed_min_one_success",
+    )
+    publish = PublishBranchOperator(
+        task_id="publish",
+        table=TABLE,
+        branch=PLANNED % "branch",
+        snapshot_id=AUDITED,
+        done_task_id="verify",
+        cherry_pick_task_id="cherry_pick",
+    )
+    cherry_pick = SparkSubmitOperator(
+        task_id="cherry_pick",
+        conn_id="lakehouse_spark",
+        application=str(JOBS / "cherry_pick.py"),
+        application_args=["--table", f"hive_prod.{TABLE}", "--snapshot-id", AUDITED],
+        name="cherry_pick",
+        pool=SPARK_POOL,
+    )
+    ensure_table >> planned
+    engine >> [write_with_spark, write_with_arrow(planned)] >> audit >> publish >> cherry_pick
+    [engine, publish, cherry_pick] >> verify(planned)

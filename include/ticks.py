@@ -1,21 +1,63 @@
-"""Which days of ticks are to be written, and whether what was written is there."""
+"""Days of ticks: which are to be written and by which engine, the Arrow way of writing them, and whether they are there."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from include.spark.option_ticks import RECIPES_PROPERTY, recipe
+from include.spark.option_ticks import RECIPES_PROPERTY, batches, recipe, recipes, work_of
 from lakehouse.contracts import load
 from lakehouse.exceptions import VerificationError
+from lakehouse.iceberg.branches import drop_branch, start_branch
+from lakehouse.iceberg.history import ancestors, snapshot_facts, summary_of, touched_days
+from lakehouse.iceberg.overwrite import overwrite_days
 from lakehouse.iceberg.table import rows_by_day
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
 
 PARTITION_FIELD = "timestamp_day"
+# Up to this many rows the Arrow way is quicker than a Spark session on the same machine; see docs/performance.md.
+ARROW_ROWS = 2_000_000
+ENGINES = ("auto", "spark", "arrow")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run writes: rows by day, the branch they go to, and the engine that writes them (None: everything is there)."""
+
+    wanted: dict[date, int]
+    missing: dict[date, int]
+    branch: str
+    engine: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, days as the Spark job takes them: `YYYY-MM-DD=rows`, separated by commas."""
+        return {"wanted": as_text(self.wanted), "days": as_text(self.missing), "branch": self.branch, "engine": self.engine}
+
+
+def plan(table: Table, dag_id: str, wanted: dict[date, int], seed: int, engine: str = "auto") -> Plan:
+    """The wanted days that main does not have yet with this seed and number of rows."""
+    missing = days_to_write(table, wanted, seed)
+    span = "_".join(dict.fromkeys((f"{min(wanted)}", f"{max(wanted)}")))
+    if engine == "auto":
+        engine = "arrow" if sum(missing.values()) <= ARROW_ROWS else "spark"
+    return Plan(wanted, missing, f"audit_{dag_id}_{span}", engine if missing else None)
+
+
+def as_text(days: dict[date, int]) -> str:
+    """Days and their rows as one text."""
+    return ",".join(f"{day.isoformat()}={rows}" for day, rows in days.items())
+
+
+def from_text(text: str) -> dict[date, int]:
+    """Days and their rows from `as_text`."""
+    return {date.fromisoformat(day): int(rows) for day, _, rows in (pair.partition("=") for pair in text.split(",") if pair)}
 
 
 def columns(contract: Path) -> tuple[str, ...]:
@@ -31,23 +73,43 @@ def wanted_days(last: date, days: int, rows: int, earlier_rows: int) -> dict[dat
 def days_to_write(table: Table, wanted: dict[date, int], seed: int) -> dict[date, int]:
     """The wanted days that are not there yet with this seed and number of rows."""
     there = rows_by_day(table, PARTITION_FIELD)
-    recipes: dict[str, str] = {}
-    for snapshot in sorted(table.metadata.snapshots, key=lambda snapshot: snapshot.sequence_number or 0):
-        summary = snapshot.summary.additional_properties if snapshot.summary else {}
-        recipes |= json.loads(summary.get(RECIPES_PROPERTY, "{}"))
+    written: dict[str, str] = {}
+    for snapshot in reversed(list(ancestors(table))):
+        # A snapshot that was taken over from a branch has its recipes on the one that it came from.
+        source = table.snapshot_by_id(int(summary_of(snapshot).get("source-snapshot-id", 0))) or snapshot
+        written |= json.loads(summary_of(source).get(RECIPES_PROPERTY, "{}"))
     return {
-        day: rows for day, rows in sorted(wanted.items()) if there.get(day, 0) != rows or recipes.get(day.isoformat()) != recipe(rows, seed)
+        day: rows for day, rows in sorted(wanted.items()) if there.get(day, 0) != rows or written.get(day.isoformat()) != recipe(rows, seed)
     }
 
 
-def verify_days(table: Table, wanted: dict[date, int]) -> int:
-    """The rows of the wanted days, counted from the manifests.
+def write_with_arrow(catalog: Catalog, contract_file: Path, days: dict[date, int], seed: int, branch: str) -> int:
+    """Write the days to a branch without Spark, with the very rows that Spark would write; returns the number of rows."""
+    contract = load(contract_file)
+    table = start_branch(catalog, contract.table, branch)
+    pieces = (batch.select(list(contract.column_names)) for batch in batches(work_of(days), seed))
+    made = overwrite_days(table, set(days), pieces, branch=branch, summary=recipes(days, seed))
+    return int(summary_of(made)["added-records"])
+
+
+def verify(catalog: Catalog, table_name: str, wanted: dict[date, int], written: dict[date, int], branch: str) -> dict[str, Any]:
+    """Read the wanted days back from main's manifests, drop the branch, and return what the asset's event says.
 
     Raises:
         VerificationError: a day has another number of rows than wanted.
     """
+    table = catalog.load_table(table_name)
     there = rows_by_day(table, PARTITION_FIELD)
     wrong = {day.isoformat(): there.get(day, 0) for day, rows in wanted.items() if there.get(day, 0) != rows}
     if wrong:
-        raise VerificationError(f"{'.'.join(table.name())}: days with another number of rows than wanted: {wrong}")
-    return sum(there[day] for day in wanted)
+        raise VerificationError(f"{table_name}: days with another number of rows than wanted: {wrong}")
+    drop_branch(catalog, table_name, branch)
+    rows = {"rows_there": sum(there[day] for day in wanted)}
+    if not written:
+        return snapshot_facts(table) | rows | {"rows": 0, "files": 0, "bytes": 0, "days": []}
+    return snapshot_facts(table, _snapshot_of(table, written)) | rows
+
+
+def _snapshot_of(table: Table, days: dict[date, int]) -> Snapshot | None:
+    """The newest snapshot of main that wrote one of the days: another run may have published after it."""
+    return next((snapshot for snapshot in ancestors(table) if touched_days(table, snapshot) & days.keys()), None)

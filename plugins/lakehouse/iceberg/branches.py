@@ -57,15 +57,18 @@ def start_branch(catalog: Catalog, table_name: str, branch: str) -> Table:
     raise TransientError(f"branch {branch} of {table_name} could not be made in {_TRIES} tries; the last said: {problem}")
 
 
-def publish(catalog: Catalog, table_name: str, branch: str) -> Published:
+def publish(catalog: Catalog, table_name: str, branch: str, snapshot_id: int) -> Published:
     """Move main to the branch if main has not moved; the branch stays until `drop_branch`.
+
+    Args:
+        snapshot_id: the branch's snapshot that was audited.
 
     Returns:
         `DONE` when main has the branch's rows, `CHERRY_PICK` when main has moved on other days: its snapshot is then to be taken over.
 
     Raises:
         ConfigurationError: there is no such branch.
-        ChangedMeanwhileError: main has new snapshots of the very days of the branch.
+        ChangedMeanwhileError: main has new snapshots of the very days of the branch, or the branch was written again.
         TransientError: the catalog kept failing.
     """
     problem: Exception | None = None
@@ -73,12 +76,17 @@ def publish(catalog: Catalog, table_name: str, branch: str) -> Published:
         try:
             table = catalog.load_table(table_name)
             made = branch_head(table, branch)
+            if made.snapshot_id != snapshot_id:
+                raise ChangedMeanwhileError(
+                    f"branch {branch} of {table_name} was written again after its audit (snapshot {snapshot_id} is now {made.snapshot_id}): "
+                    "another run has the same days; clear this one from its writing task on when that is over"
+                )
             if is_published(table, made):
                 return Published.DONE
             if _clashing(table, branch, made):
                 return Published.CHERRY_PICK
             without_library_retry(table)
-            table.manage_snapshots().set_current_snapshot(ref_name=branch).commit()
+            table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
         except MAY_HEAL as error:
             problem = error
             wait(table_name, attempt, error)

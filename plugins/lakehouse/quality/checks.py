@@ -60,17 +60,17 @@ def run_checks(cursor: Cursor, contract: Contract, *, now: datetime | None = Non
     return results
 
 
-def audit(cursor: Cursor, contract: Contract, branch: str, days: Sequence[date]) -> list[CheckResult]:
-    """Measure the contract's blocking rules (severity error) on the rows of some days of a branch, in one query."""
+def audit(cursor: Cursor, contract: Contract, source: str) -> list[CheckResult]:
+    """Measure the contract's blocking rules (severity error) on a source such as `rows_of_days`, in one query."""
     blocking = [check for check in contract.checks if check.severity == "error"]
-    return _measured(cursor, contract, blocking, days_of_branch(contract, branch, days))[0]
+    return _measured(cursor, contract, blocking, source)[0]
 
 
-def days_of_branch(contract: Contract, branch: str, days: Sequence[date]) -> str:
-    """A subquery of those days' rows on a branch; the days are those of the contract's first partition column."""
+def rows_of_days(contract: Contract, days: Sequence[date], snapshot_id: int) -> str:
+    """A subquery of some days' rows in a snapshot; the days are those of the contract's first partition column."""
     column = identifier(contract.partitioning[0].partition("(")[2].rstrip(")"))
     ranges = " OR ".join(f"({column} >= {_midnight(day)} AND {column} < {_midnight(day + timedelta(days=1))})" for day in days)
-    return f"(SELECT * FROM {table(contract.table)} FOR VERSION AS OF {literal(branch)} WHERE {ranges})"  # noqa: S608  # quoted
+    return f"(SELECT * FROM {table(contract.table)} FOR VERSION AS OF {snapshot_id:d} WHERE {ranges})"  # noqa: S608  # quoted
 
 
 def sample(cursor: Cursor, contract: Contract, check_id: str, source: str, *, limit: int = 3) -> list[dict[str, Any]]:

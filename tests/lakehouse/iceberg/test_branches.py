@@ -13,7 +13,8 @@ from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField, TimestamptzType
 
 from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError, VerificationError
-from lakehouse.iceberg.branches import Published, drop_branch, is_published, publish, start_branch
+from lakehouse.iceberg import branches
+from lakehouse.iceberg.branches import Published, branch_head, drop_branch, is_published, start_branch
 from lakehouse.iceberg.history import snapshot_facts, touched_days
 from lakehouse.iceberg.overwrite import overwrite_days
 
@@ -37,6 +38,10 @@ def rows(day: date, *numbers: int) -> pa.RecordBatch:
 
 def write(catalog: SqlCatalog, branch: str, day: date, *numbers: int) -> None:
     overwrite_days(start_branch(catalog, TABLE, branch), {day}, [rows(day, *numbers)], branch=branch, summary={"note": branch})
+
+
+def publish(catalog: SqlCatalog, table_name: str, branch: str) -> Published:
+    return branches.publish(catalog, table_name, branch, branch_head(catalog.load_table(table_name), branch).snapshot_id)
 
 
 def numbers(table: Table, branch: str | None = None) -> list[int]:
@@ -105,6 +110,16 @@ def test_a_branch_of_an_earlier_attempt_starts_again_from_main(catalog):
 
 
 @pytest.mark.fault(1)
+@pytest.mark.fault(11)
+def test_a_branch_that_was_written_again_after_its_audit_is_not_published(catalog):
+    write(catalog, "b", MONDAY, 1)
+    audited = branch_head(catalog.load_table(TABLE), "b").snapshot_id
+    write(catalog, "b", MONDAY, 2)
+    with pytest.raises(ChangedMeanwhileError, match="branch b of db.ticks was written again after its audit"):
+        branches.publish(catalog, TABLE, "b", audited)
+    assert numbers(catalog.load_table(TABLE)) == []
+
+
 def test_a_published_branch_whose_reply_was_lost_counts_as_published(catalog, monkeypatch, waits):
     write(catalog, "b", MONDAY, 1)
     commit, failures = catalog.commit_table, iter([OSError("connection reset")])
