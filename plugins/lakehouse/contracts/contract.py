@@ -31,6 +31,17 @@ _OPERATORS = {
     "mustBeLessThan": "<",
     "mustBeLessOrEqualTo": "<=",
 }
+# What a contract's `iceberg.properties` need not repeat. Several writers commit to a table now and then; the engines' default of 4 tries
+# lost some in a test with four writers.
+DEFAULT_PROPERTIES = {
+    "commit.retry.num-retries": "20",
+    "commit.retry.min-wait-ms": "50",
+    "commit.retry.max-wait-ms": "2000",
+    "write.distribution-mode": "hash",
+    "write.metadata.metrics.default": "truncate(16)",
+    "write.parquet.compression-codec": "zstd",
+    "write.target-file-size-bytes": "134217728",
+}
 _METRICS = ("rowCount", "nullValues", "missingValues", "invalidValues", "duplicateValues")
 
 
@@ -137,7 +148,7 @@ def load(path: Path) -> Contract:
         ),
         partitioning=tuple(custom.get("iceberg.partitioning", ())),
         sort_order=tuple(custom.get("iceberg.sortOrder", ())),
-        properties={str(name): str(value) for name, value in custom.get("iceberg.properties", {}).items()},
+        properties=DEFAULT_PROPERTIES | {str(name): str(value) for name, value in custom.get("iceberg.properties", {}).items()},
         checks=_checks(path, table),
         refused_threshold=_share(path, custom.get("refusedThreshold", 0)),
         runbook=str(custom.get("runbook", "")),

@@ -19,6 +19,10 @@ def open_catalog(name: str, **properties: Any) -> Catalog:
         name: what the catalog is called in every engine, such as `hive_prod`.
         properties: PyIceberg's own properties (`uri`, `warehouse`, `credential`, `s3.endpoint`, …).
     """
+    if properties.get("type") == "hive":
+        from lakehouse.iceberg.hive import GuardedHiveCatalog
+
+        return GuardedHiveCatalog(name, **properties)
     catalog = load_catalog(name, **properties)
     if isinstance(catalog, RestCatalog):
         for prefix in ("http://", "https://"):

@@ -17,7 +17,7 @@ from pyiceberg.types import NestedField
 from lakehouse.contracts import Contract
 from lakehouse.exceptions import ConfigurationError, SchemaMismatchError
 
-_CALL = re.compile(r"(?P<transform>\w+)\((?P<column>\w+)\)|(?P<identity>\w+)")
+_CALL = re.compile(r"(?P<transform>\w+(\[\d+\])?)\((?P<column>\w+)\)|(?P<identity>\w+)")
 
 
 def schema(contract: Contract) -> Schema:
@@ -38,7 +38,7 @@ def partition_spec(contract: Contract, table_schema: Schema) -> PartitionSpec:
     for number, text in enumerate(contract.partitioning):
         column, transform = _transform(contract, text)
         source = table_schema.find_field(column).field_id
-        name = column if isinstance(transform, IdentityTransform) else f"{column}_{transform}"
+        name = column if isinstance(transform, IdentityTransform) else f"{column}_{str(transform).partition('[')[0]}"
         fields.append(PartitionField(source_id=source, field_id=1000 + number, transform=transform, name=name))
     return PartitionSpec(*fields)
 

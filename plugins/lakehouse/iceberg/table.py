@@ -12,27 +12,22 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.transforms import IdentityTransform, Transform, VoidTransform
 from pyiceberg.types import DoubleType, FloatType, IcebergType, IntegerType, LongType, TimestampType, TimestamptzType
 
 from lakehouse.contracts import Contract
 from lakehouse.exceptions import SchemaMismatchError
 from lakehouse.iceberg import schema as schemas
 
-# Several writers commit to a table now and then; the library's default of 4 tries lost some in a test with four writers.
-COMMIT_PROPERTIES = {
-    "commit.retry.num-retries": "20",
-    "commit.retry.min-wait-ms": "50",
-    "commit.retry.max-wait-ms": "2000",
-}
-
 # Widening that Iceberg allows (table specification, "Schema Evolution").
 _WIDER = {(IntegerType, LongType), (FloatType, DoubleType)}
 
 
 def ensure_table(catalog: Catalog, contract: Contract) -> Table:
-    """Create the table from its contract, or evolve it by additions: new optional columns, wider types.
+    """Create the table from its contract, or evolve it by additions: new optional columns, wider types, new partition fields.
 
-    A table that someone made by hand with plain TIMESTAMP columns is adopted as it is.
+    Sort order and properties follow the contract, as they say how new files are written. A table that someone made by hand with plain
+    TIMESTAMP columns is adopted as it is.
 
     Raises:
         SchemaMismatchError: table and contract differ in another way; the text says which side to change.
@@ -50,7 +45,7 @@ def ensure_table(catalog: Catalog, contract: Contract) -> Table:
                 schema=wanted,
                 partition_spec=schemas.partition_spec(contract, wanted),
                 sort_order=schemas.sort_order(contract, wanted),
-                properties=COMMIT_PROPERTIES | contract.properties,
+                properties=contract.properties,
             )
         except TableAlreadyExistsError:  # Another task was quicker.
             table = catalog.load_table(contract.table)
@@ -66,10 +61,13 @@ def ensure_tables(catalog: Catalog, contracts: Iterable[Contract]) -> dict[str, 
 def _evolve(table: Table, contract: Contract) -> None:
     wanted, current = schemas.schema(contract), table.schema()
     additions, widenings, conflicts = _compare(wanted, current)
-    if conflicts:
+    new_partitions, more_conflicts = _compare_partitioning(contract, table)
+    if conflicts := [*conflicts, *more_conflicts]:
         raise SchemaMismatchError(f"{contract.table} differs from its contract:\n  " + "\n  ".join(conflicts))
     properties = {key: value for key, value in contract.properties.items() if table.properties.get(key) != value}
-    if not (additions or widenings or properties):
+    sort_order = [current.find_column_name(field.source_id) for field in table.sort_order().fields]
+    resort = sort_order != list(contract.sort_order)
+    if not (additions or widenings or new_partitions or properties or resort):
         return
     with table.transaction() as transaction:
         if additions or widenings:
@@ -79,8 +77,38 @@ def _evolve(table: Table, contract: Contract) -> None:
                     update.add_column(name, field.field_type, doc=field.doc)
                 for name in widenings:
                     update.update_column(name, field_type=wanted.find_field(name).field_type)
+        if new_partitions:
+            with transaction.update_spec() as spec:
+                for name, transform, field_name in new_partitions:
+                    spec.add_field(name, transform, field_name)
+        if resort:
+            with transaction.update_sort_order() as order:
+                for name in contract.sort_order:
+                    order.asc(name, IdentityTransform())
         if properties:
             transaction.set_properties(properties)
+
+
+def _compare_partitioning(contract: Contract, table: Table) -> tuple[list[tuple[str, Transform[Any, Any], str]], list[str]]:
+    """Partition fields to add (column, transform, name), and sentences about those that only the table has."""
+    schema = schemas.schema(contract)
+    wanted = {field.name: field for field in schemas.partition_spec(contract, schema).fields}
+    there = {
+        (table.schema().find_column_name(field.source_id), str(field.transform))
+        for field in table.spec().fields
+        if not isinstance(field.transform, VoidTransform)
+    }
+    additions, known = [], set()
+    for name, field in wanted.items():
+        column = schema.find_column_name(field.source_id) or ""
+        known.add((column, str(field.transform)))
+        if (column, str(field.transform)) not in there:
+            additions.append((column, field.transform, name))
+    conflicts = [
+        f"the table is partitioned by {transform}({column}), the contract is not: add it to the contract's iceberg.partitioning"
+        for column, transform in sorted(there - known, key=str)
+    ]
+    return additions, conflicts
 
 
 def _compare(wanted: Schema, current: Schema) -> tuple[list[str], list[str], list[str]]:

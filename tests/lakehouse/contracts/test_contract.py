@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from lakehouse.contracts import Column, Contract, load, load_folder
+from lakehouse.contracts.contract import DEFAULT_PROPERTIES
 from lakehouse.exceptions import ConfigurationError
 
 DOCUMENT = {
@@ -85,7 +86,7 @@ def test_a_contract_says_all_that_the_engines_ask(contract):
     assert contract.column_names == ("at", "id")
     assert contract.primary_key == ("id", "at")
     assert (contract.partitioning, contract.sort_order) == (("day(at)",), ("id",))
-    assert contract.properties == {"write.target-file-size-bytes": "1000"}
+    assert contract.properties == DEFAULT_PROPERTIES | {"write.target-file-size-bytes": "1000"}
     assert (contract.refused_threshold, contract.runbook) == (0.05, "docs/runbooks/lines.md")
     assert (contract.freshness_hours, contract.freshness_column, contract.retention_days) == (48.0, "at", 30)
 
@@ -102,7 +103,7 @@ def test_what_a_contract_leaves_out_has_a_plain_default(tmp_path):
     document = changed("slaProperties", None)
     document["schema"][0] = {"name": "t", "physicalName": "a.t", "properties": [{"name": "x", "physicalType": "int"}]}
     made = load(write(tmp_path, document))
-    assert (made.checks, made.partitioning, made.properties, made.primary_key) == ((), (), {}, ())
+    assert (made.checks, made.partitioning, made.properties, made.primary_key) == ((), (), DEFAULT_PROPERTIES, ())
     assert (made.refused_threshold, made.freshness_hours, made.freshness_column, made.retention_days) == (0.0, None, None, None)
 
 
