@@ -29,6 +29,7 @@ def contract(name: str) -> Path:
 
 # Names without a URI: a URI's scheme would make Airflow import every provider's URI handlers, boto3 among them, at each parse.
 BRONZE_OPTION_TICKS = Asset("bronze_option_ticks")
+COLLECTED_OPTION_TICKS = Asset("collected_option_ticks")
 DAILY_OPTION_SUMMARY = Asset("daily_option_summary")
 RAW_LOGS = Asset("raw_logs")
 OPENSEARCH_LOGS = Asset("opensearch_logs")

@@ -12,14 +12,13 @@ from include.spark.option_ticks import RECIPES_PROPERTY, batches, recipe, recipe
 from lakehouse.contracts import load
 from lakehouse.exceptions import VerificationError
 from lakehouse.iceberg.branches import drop_branch, start_branch
-from lakehouse.iceberg.history import ancestors, snapshot_facts, summary_of, touched_days
+from lakehouse.iceberg.history import ancestors, facts_of, summary_of, touched_days
 from lakehouse.iceberg.overwrite import overwrite_days
 from lakehouse.iceberg.table import rows_by_day
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
-    from pyiceberg.table.snapshots import Snapshot
 
 PARTITION_FIELD = "timestamp_day"
 # Up to this many rows the Arrow way is quicker than a Spark session on the same machine; see docs/performance.md.
@@ -104,12 +103,6 @@ def verify(catalog: Catalog, table_name: str, wanted: dict[date, int], written: 
     if wrong:
         raise VerificationError(f"{table_name}: days with another number of rows than wanted: {wrong}")
     drop_branch(catalog, table_name, branch)
-    rows = {"rows_there": sum(there[day] for day in wanted)}
-    if not written:
-        return snapshot_facts(table) | rows | {"rows": 0, "files": 0, "bytes": 0, "days": []}
-    return snapshot_facts(table, _snapshot_of(table, written)) | rows
-
-
-def _snapshot_of(table: Table, days: dict[date, int]) -> Snapshot | None:
-    """The newest snapshot of main that wrote one of the days: another run may have published after it."""
-    return next((snapshot for snapshot in ancestors(table) if touched_days(table, snapshot) & days.keys()), None)
+    written_by = next((snapshot for snapshot in ancestors(table) if touched_days(table, snapshot) & written.keys()), None)
+    facts = facts_of(table, [written_by.snapshot_id] if written_by and written else [])
+    return facts | {"rows_there": sum(there[day] for day in wanted)}

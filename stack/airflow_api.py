@@ -98,7 +98,7 @@ class AirflowApi:
         return [f"{dag_id}.{task['task_id']}: {self._error(dag_id, run_id, task)}" for task in tasks if task["state"] == "failed"]
 
     def _error(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}?map_index={task['map_index']}"
         try:
             events = self.call("GET", path, headers={"Accept": "application/json"})["content"]
         except StackError as error:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,11 +21,12 @@ _ALREADY_THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One entry of a listing; `size` in bytes, `modified` in UTC."""
+    """One entry of a listing; `size` in bytes, `modified` in UTC, `etag` changes with the content."""
 
     key: str
     size: int
     modified: datetime
+    etag: str = ""
 
 
 class ObjectStore:
@@ -54,7 +56,7 @@ class ObjectStore:
             page = self._call("list_objects_v2", Prefix=prefix, **token)
             for entry in page.get("Contents", []):
                 if not entry["Key"].endswith("/"):
-                    yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
+                    yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"], entry["ETag"])
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -62,6 +64,24 @@ class ObjectStore:
     def read(self, key: str) -> bytes:
         """The object's bytes."""
         return bytes(self._call("get_object", Key=key)["Body"].read())
+
+    def download(self, entry: StoredObject, path: Path) -> str | None:
+        """Stream a listed object into a file; returns its SHA-256 (hex), None when it is gone or another one since it was listed."""
+        digest = hashlib.sha256()
+        try:
+            body = self._call("get_object", Key=entry.key, IfMatch=entry.etag)["Body"]
+        except ServiceError as error:
+            if error.status in (404, 412):
+                return None
+            raise
+        try:
+            with path.open("wb") as file:
+                for chunk in body.iter_chunks(1 << 20):
+                    digest.update(chunk)
+                    file.write(chunk)
+        except BotoCoreError as error:
+            raise TransientError(f"reading s3://{self.bucket}/{entry.key} broke off: {error}: run the task again") from error
+        return digest.hexdigest()
 
     def put_once(self, key: str, body: bytes, content_type: str) -> bool:
         """Store the object unless something is there already, and check that what is there is this very content.

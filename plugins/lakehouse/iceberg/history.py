@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -29,15 +29,24 @@ def ancestors(table: Table, snapshot: Snapshot | None = None) -> Iterator[Snapsh
 def snapshot_facts(table: Table, snapshot: Snapshot | None = None) -> dict[str, Any]:
     """Rows, files and bytes that a snapshot (the current one by default) added, its id, and the days it touched, as plain data."""
     snapshot = snapshot or table.current_snapshot()
-    if snapshot is None:
-        return {"rows": 0, "files": 0, "bytes": 0, "snapshot_id": None, "days": []}
-    summary = summary_of(snapshot)
+    return facts_of(table, [snapshot.snapshot_id] if snapshot else [])
+
+
+def facts_of(table: Table, snapshot_ids: Sequence[int]) -> dict[str, Any]:
+    """What some snapshots added together: rows, files, bytes, the last one's id, and the days they touched, as plain data.
+
+    With none of them all counts are 0, and the id is that of the current snapshot.
+    """
+    snapshots = [snapshot for snapshot_id in snapshot_ids if (snapshot := table.snapshot_by_id(snapshot_id))]
+    summaries = [summary_of(snapshot) for snapshot in snapshots]
+    last = snapshots[-1] if snapshots else table.current_snapshot()
+    days: set[date] = set().union(*(touched_days(table, snapshot) for snapshot in snapshots))
     return {
-        "rows": int(summary.get("added-records", 0)),
-        "files": int(summary.get("added-data-files", 0)),
-        "bytes": int(summary.get("added-files-size", 0)),
-        "snapshot_id": snapshot.snapshot_id,
-        "days": [day.isoformat() for day in sorted(touched_days(table, snapshot))],
+        "rows": sum(int(summary.get("added-records", 0)) for summary in summaries),
+        "files": sum(int(summary.get("added-data-files", 0)) for summary in summaries),
+        "bytes": sum(int(summary.get("added-files-size", 0)) for summary in summaries),
+        "snapshot_id": last.snapshot_id if last else None,
+        "days": [day.isoformat() for day in sorted(days)],
     }
 
 

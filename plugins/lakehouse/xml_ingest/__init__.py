@@ -1,0 +1,1 @@
+"""XML files into a table: every file archived or refused, every record loaded or refused."""

@@ -1,0 +1,223 @@
+"""Files of a landing prefix into a table: each ends in `archive/` or `refused/`, each record in the table or in `ops_db.refused_records`.
+
+A group of files is one commit. A file is known by its content: landed twice, under any name, it adds nothing. Memory is bounded by a
+batch of records: files are read from a temporary folder, and rows wait there, memory-mapped, for the commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+from lakehouse.contracts import Contract
+from lakehouse.exceptions import CountError
+from lakehouse.iceberg import schema as schemas
+from lakehouse.iceberg.append import Input, append_once, loaded_checksums
+from lakehouse.masking import mask
+from lakehouse.objects import ObjectStore, StoredObject
+from lakehouse.ops.tables import RefusedFile, RefusedRecord, record_refusals
+from lakehouse.quality.rows import RowRules
+from lakehouse.xml_ingest.parse import Feed, Record, RefusedFileError
+
+log = logging.getLogger(__name__)
+
+_BATCH_RECORDS = 20_000
+_SUFFIX = ".xml"
+_REFUSALS = pa.schema([(field.name, pa.string()) for field in fields(RefusedRecord)])
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Counts of files and of their records; `records_read` comes from the parser, before anything is decided about a record.
+
+    Files: read = loaded + already there + refused + left alone. Records of the files that were read: read = loaded + refused.
+    """
+
+    files_read: int = 0
+    files_loaded: int = 0
+    files_already_there: int = 0
+    files_refused: int = 0
+    files_left: int = 0
+    records_read: int = 0
+    records_loaded: int = 0
+    records_refused: int = 0
+    snapshot_id: int | None = None
+
+    def __add__(self, other: Loaded) -> Loaded:
+        mine, theirs = asdict(self), asdict(other)
+        snapshot = mine.pop("snapshot_id") or theirs["snapshot_id"]
+        return Loaded(**{name: count + theirs[name] for name, count in mine.items()}, snapshot_id=snapshot)
+
+    def check(self, table: str) -> None:
+        """Raises `CountError` when the counts do not add up."""
+        files = self.files_loaded + self.files_already_there + self.files_refused + self.files_left
+        if self.files_read != files or self.records_read != self.records_loaded + self.records_refused:
+            raise CountError(f"{table}: {self} does not add up; what was not taken is still in the landing prefix")
+
+
+@dataclass
+class _File:
+    """A landed file on its way: its content's checksum, and what was found in it."""
+
+    entry: StoredObject
+    checksum: str
+    read: int = 0
+    rows: pa.Table | None = None
+    refusals: pa.Table | None = None
+    refused: RefusedFileError | None = None
+
+
+def closed_files(
+    store: ObjectStore, landing: str, *, quiet: timedelta, now: datetime | None = None
+) -> tuple[list[StoredObject], list[StoredObject]]:
+    """The files that are to be taken, and those that may still be written: of another suffix, or changed within `quiet`."""
+    now = now or datetime.now(UTC)
+    closed: list[StoredObject] = []
+    left: list[StoredObject] = []
+    for entry in store.list(landing):
+        (closed if entry.key.endswith(_SUFFIX) and now - entry.modified >= quiet else left).append(entry)
+    return closed, left
+
+
+def groups(entries: Sequence[StoredObject], *, max_files: int, max_bytes: int) -> Iterator[list[StoredObject]]:
+    """Files in groups of a size that one worker takes at once; a file larger than `max_bytes` is a group of its own."""
+    group: list[StoredObject] = []
+    for entry in entries:
+        if group and (len(group) >= max_files or sum(one.size for one in group) + entry.size > max_bytes):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
+
+
+def load_group(
+    store: ObjectStore,
+    catalog: Catalog,
+    contract: Contract,
+    feed: Feed,
+    entries: Sequence[StoredObject],
+    *,
+    name: str,
+    known_values: dict[str, frozenset[str]] | None = None,
+) -> Loaded:
+    """Load the files in one commit, then move them to `archive/<name>/` or `refused/<name>/`.
+
+    The rows are safe before a refusal is noted, and a refusal is noted before a file is moved: a kill at any point leaves the file in
+    the landing prefix, and the next run finds by its checksum what was done.
+
+    Raises:
+        CountError: the counts do not add up; the files stay where they are.
+    """
+    rules = RowRules(contract, known_values)
+    table = catalog.load_table(contract.table)
+    left = 0
+    files: list[_File] = []
+    with TemporaryDirectory(prefix="xml-") as folder:
+        for number, entry in enumerate(entries):
+            path = Path(folder) / str(number)
+            checksum = store.download(entry, path)
+            if checksum is None:  # Changed or taken since it was listed.
+                left += 1
+                continue
+            file = _File(entry, checksum)
+            twin = next((other for other in files if other.checksum == checksum), None)
+            if twin is not None:
+                file.refused = twin.refused
+            elif not loaded_checksums(catalog, table, [checksum]):
+                _read(file, path, contract, feed, rules)
+            path.unlink()
+            files.append(file)
+        inputs = [Input(file.checksum, file.entry.key, file.rows) for file in files if file.rows is not None]
+        appended = append_once(catalog, contract.table, inputs)
+        for file in files:
+            _note_refusals(store, catalog, contract, file, name)
+    fresh = [file for file in files if file.checksum in appended.loaded and file.rows is not None]
+    # A rival may have loaded a file between our look and our commit: its records were read here, and count for nothing.
+    counts = Loaded(
+        files_read=len(entries),
+        files_loaded=len(fresh),
+        files_already_there=sum(file.refused is None and file not in fresh for file in files),
+        files_refused=sum(file.refused is not None for file in files),
+        files_left=left,
+        records_read=sum(file.read for file in fresh),
+        records_loaded=appended.rows,
+        records_refused=sum(len(file.refusals) for file in fresh if file.refusals is not None),
+        snapshot_id=appended.snapshot_id,
+    )
+    counts.check(contract.table)
+    today = datetime.now(UTC)
+    for file in files:
+        target = f"refused/{name}/" if file.refused else f"archive/{name}/date={today:%Y-%m-%d}/"
+        store.move(file.entry.key, f"{target}{file.checksum}{_SUFFIX}")
+    return counts
+
+
+def _read(file: _File, path: Path, contract: Contract, feed: Feed, rules: RowRules) -> None:
+    """Read the file's records into memory-mapped tables of rows and refusals beside it."""
+    started = time.monotonic()
+    # Whether a required value is missing is for the rules to say, one row at a time.
+    fields_of_table = schema_to_pyarrow(schemas.schema(contract), include_field_ids=False)
+    target = pa.schema([field.with_nullable(True) for field in fields_of_table])  # noqa: FBT003  # pyarrow's own way
+    rows_path, refusals_path = path.with_suffix(".rows"), path.with_suffix(".refusals")
+    now = datetime.now(UTC)
+    try:
+        with pa.ipc.new_file(rows_path, target) as rows, pa.ipc.new_file(refusals_path, _REFUSALS) as refusals:
+            stream = feed.records(path)
+            while records := list(islice(stream, _BATCH_RECORDS)):
+                file.read += len(records)
+                good = [record for record in records if record.problem is None]
+                data = _typed([record.values for record in good], target, {"source_file": file.entry.key, "ingest_time": now})
+                broken = rules.broken(data)
+                rows.write_table(data.filter(pa.array([rule is None for rule in broken])))
+                bad = [(record, "schema", record.problem) for record in records if record.problem is not None]
+                bad += [(record, rule, rule) for record, rule in zip(good, broken, strict=True) if rule is not None]
+                if bad:
+                    refused = [asdict(_refusal(contract, file, *entry)) for entry in sorted(bad, key=lambda one: one[0].number)]
+                    refusals.write_table(pa.Table.from_pylist(refused, schema=_REFUSALS))
+                rate = file.read / max(time.monotonic() - started, 1e-3)
+                log.info("%s: %d records read, %.0f records/s", file.entry.key, file.read, rate)
+    except RefusedFileError as error:
+        file.refused = error
+        return
+    file.rows = pa.ipc.open_file(pa.memory_map(str(rows_path))).read_all()
+    file.refusals = pa.ipc.open_file(pa.memory_map(str(refusals_path))).read_all()
+
+
+def _typed(values: list[dict[str, str]], target: pa.Schema, constants: dict[str, object]) -> pa.Table:
+    """Texts as the contract's types; what a record does not have is null."""
+    columns = []
+    for field in target:
+        if field.name in constants:
+            columns.append(pa.array([constants[field.name]] * len(values), field.type))
+        else:
+            columns.append(pa.array([one.get(field.name) for one in values], pa.string()).cast(field.type))
+    return pa.Table.from_arrays(columns, schema=target)
+
+
+def _refusal(contract: Contract, file: _File, record: Record, reason: str, detail: str | None) -> RefusedRecord:
+    text = " ".join(f"{name}={value!r}" for name, value in record.values.items())
+    place = f"{file.entry.key}:{record.line} (record {record.number})"
+    return RefusedRecord(contract.table, f"{file.checksum}-{record.number}", place, reason, mask(detail or reason)[:200], mask(text))
+
+
+def _note_refusals(store: ObjectStore, catalog: Catalog, contract: Contract, file: _File, name: str) -> None:
+    if file.refused is not None:
+        kept = f"s3://{store.bucket}/refused/{name}/{file.checksum}{_SUFFIX}"
+        source, detail = file.entry.key[:500], mask(str(file.refused))[:200]
+        log.warning("refused %r: %s, %s; kept as %s", source, file.refused.reason, detail, kept)
+        record_refusals(catalog, [RefusedFile(contract.table, file.checksum, source, file.refused.reason, detail, kept)])
+    elif file.refusals is not None:
+        for batch in file.refusals.to_batches(max_chunksize=_BATCH_RECORDS):
+            record_refusals(catalog, [RefusedRecord(**row) for row in batch.to_pylist()])
+            log.warning("refused %d records of %r", batch.num_rows, file.entry.key)
