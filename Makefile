@@ -1,17 +1,18 @@
-# `make help` lists the commands. Settings: DATE=YYYY-MM-DD ROWS=1000000 PORT_OFFSET=0 STATE=var PYTHON=python3
+# `make help` lists the commands. Settings: CATALOG=rest|hive DATE=YYYY-MM-DD ROWS=1000000 PORT_OFFSET=0 STATE=var PYTHON=python3
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 STACK := var/venvs/stack/bin/python -m stack
 DEV := var/venvs/dev/bin
-export DATE ROWS PORT_OFFSET STATE PYTHON
+export CATALOG DATE ROWS PORT_OFFSET STATE PYTHON
 
 UV_VERSION := 0.13.9
 BOOTSTRAP := var/venvs/stack/.installed
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@sed -n '1s/.*Settings/  settings/p' $(firstword $(MAKEFILE_LIST))
 
 $(BOOTSTRAP): requirements/stack.txt
 	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.11 or 3.12 and set PYTHON=python3.11"; exit 1; }
@@ -63,8 +64,17 @@ lint: dev  ## check style, types and folder rules
 	@$(DEV)/mypy
 	@PYTHONPATH=. $(DEV)/lint-imports
 
-UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser"
-TESTS := STATE=var/test PORT_OFFSET=12000
+CONTRACTS := $(DEV)/python -m lakehouse.contracts.lint include/contracts plugins/lakehouse/ops/contracts --docs docs/tables
+
+lint-content: dev  ## check contracts and their pages, offline
+	@$(CONTRACTS)
+
+tables: dev  ## write docs/tables from the contracts
+	@$(CONTRACTS) --write
+
+UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser and not hive"
+TESTS := STATE=var/test PORT_OFFSET=12000 CATALOG=rest
+HIVE_TESTS := STATE=var/test-hive PORT_OFFSET=6000 CATALOG=hive
 
 unit: dev  ## tests that need no service, under a minute
 	@$(UNIT)
@@ -72,16 +82,24 @@ unit: dev  ## tests that need no service, under a minute
 test: dev  ## everything: style, types, layers, unit, DAG, integration and browser tests
 	@$(STACK) browser
 	@$(TESTS) $(STACK) clean
+	@$(HIVE_TESTS) $(STACK) clean
 	@$(DEV)/python tests/parts.py \
 	  'lint=$(DEV)/ruff check . && $(DEV)/ruff format --check .' \
 	  'types=$(DEV)/mypy' \
 	  'layers=PYTHONPATH=. $(DEV)/lint-imports' \
+	  'content=$(CONTRACTS)' \
 	  'unit=$(UNIT) --ignore=tests/dags' \
 	  'dags=PYTHONPATH=. $(DEV)/pytest -q tests/dags -m "not integration"' \
 	  'stack=$(TESTS) $(STACK) up' \
 	  'integration=PYTHONPATH=. $(DEV)/pytest -q tests -m integration --durations=10' \
 	  'browser=PYTHONPATH=. $(DEV)/pytest -q tests -m browser' \
-	  'stop=$(TESTS) $(STACK) down'
+	  'stop=$(TESTS) $(STACK) down' \
+	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
+	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
+
+bench: dev  ## our jobs beside their rivals: PART=bronze
+	@$(STACK) up
+	@PYTHONPATH=. $(DEV)/python -m bench $(PART)
 
 LOCK := var/venvs/stack/bin/uv pip compile --quiet --universal --python-version 3.11 \
         --custom-compile-command "make lock" --override requirements/overrides.txt
@@ -90,4 +108,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords clean dev fmt lint unit test lock
+.PHONY: help run up down status start stop logs passwords clean dev fmt lint lint-content tables unit test bench lock

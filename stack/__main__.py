@@ -12,7 +12,7 @@ import requests
 
 from stack import lifecycle, software
 from stack.errors import StackError
-from stack.installation import REPO, Installation
+from stack.installation import CATALOGS, REPO, Installation
 from stack.supervisor import Supervisor
 
 
@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="stack", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(os.environ.get("STATE") or REPO / "var"))
     parser.add_argument("--port-offset", type=int, default=os.environ.get("PORT_OFFSET") or "0")
+    catalogs = "rest or hive, default the installation's own, rest for a new one"
+    parser.add_argument("--catalog", type=_catalog, default=os.environ.get("CATALOG") or None, help=catalogs)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install what the services need")
     commands.add_parser("dev-environment", help="make the development environment")
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--rows", type=_positive, default=os.environ.get("ROWS") or "1000000", help="ticks of that day")
     options = parser.parse_args(arguments)
     _isolate()
-    stack = Installation(options.state.resolve(), options.port_offset)
+    stack = Installation(options.state.resolve(), options.port_offset, wanted_catalog=options.catalog)
     try:
         return _run(options, stack)
     except StackError as error:
@@ -58,6 +60,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _catalog(text: str) -> str:
+    if text not in CATALOGS:
+        raise argparse.ArgumentTypeError(f"there is no catalog {text}; there are: {', '.join(CATALOGS)}")
+    return text
+
+
 def _isolate() -> None:
     """Keep the caller's own Airflow settings out of ours, and calls to this machine out of a proxy."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
@@ -68,7 +76,7 @@ def _isolate() -> None:
 
 def _run(options: argparse.Namespace, stack: Installation) -> int:
     if options.command == "install":
-        lifecycle.install()
+        lifecycle.install(stack)
     elif options.command == "dev-environment":
         with lifecycle.step("development environment"):
             software.install_environment("dev", (REPO / "requirements" / "dev.txt",), editable=True)
@@ -76,8 +84,7 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         with lifecycle.step("Chromium and its driver"):
             software.install_browser()
     elif options.command == "up":
-        lifecycle.install()
-        lifecycle.up(stack)
+        lifecycle.start(stack)
     elif options.command == "down":
         lifecycle.down(stack)
     elif options.command == "clean":
@@ -107,8 +114,7 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         from stack.run import parse_day, run_pipeline
 
         day = parse_day(options.date)
-        lifecycle.install()
-        lifecycle.up(stack)
+        lifecycle.start(stack)
         return run_pipeline(stack, day, rows=options.rows)
     return 0
 

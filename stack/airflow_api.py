@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -71,9 +71,15 @@ class AirflowApi:
         """Let the scheduler run the DAG."""
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
-    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, logical_date: datetime | None = None) -> str:
-        """Start a run and return its id; a logical date takes the place of the scheduler's own run of that moment."""
-        body = {"conf": conf or {}, "logical_date": logical_date.isoformat() if logical_date else None}
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, day_of: datetime | None = None) -> str:
+        """Start a run and return its id; with `day_of` it takes the place of the scheduler's own run of the day that begins then.
+
+        Its data interval must be that of the scheduler's run: Airflow goes on from there, and would else ask for the same run for ever.
+        """
+        body: dict[str, Any] = {"conf": conf or {}, "logical_date": None}
+        if day_of is not None:
+            ends = day_of + timedelta(days=1)
+            body |= {"logical_date": day_of.isoformat(), "data_interval_start": day_of.isoformat(), "data_interval_end": ends.isoformat()}
         return str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def runs(self, dag_id: str, limit: int = 20) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ CONFIG = REPO / "config"
 VENVS = REPO / "var" / "venvs"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lakehouse-bundle"
 HOST = "127.0.0.1"
+# SeaweedFS's Iceberg REST catalog, or the Hive metastore; each has its settings in `config/catalogs/<name>/`.
+CATALOGS = ("rest", "hive")
 
 # Every secret of an installation. Letters and digits only: they go into INI files, URLs and JSON without escaping.
 SECRETS = (
@@ -29,6 +31,7 @@ SECRETS = (
     "POSTGRES_AIRFLOW_PASSWORD",
     "POSTGRES_SUPERSET_PASSWORD",
     "POSTGRES_OPS_PASSWORD",
+    "POSTGRES_METASTORE_PASSWORD",
     "VALKEY_PASSWORD",
     "OPENSEARCH_ADMIN_PASSWORD",
     "OPENSEARCH_SHIPPER_PASSWORD",
@@ -47,11 +50,16 @@ SECRETS = (
 
 @dataclass(frozen=True)
 class Installation:
-    """A stack's state folder and its shift from the ports in `config/ports.toml`."""
+    """A stack's state folder and its shift from the ports in `config/ports.toml`.
+
+    Attributes:
+        wanted_catalog: one of `CATALOGS`, None for the one that the installation has.
+    """
 
     state: Path
     port_offset: int = 0
     repo: Path = field(default=REPO)
+    wanted_catalog: str | None = None
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -79,6 +87,33 @@ class Installation:
         """Passwords of this installation, one NAME=value a line, mode 0600."""
         return self.state / "secrets.env"
 
+    @property
+    def catalog_file(self) -> Path:
+        """The name of the installation's catalog."""
+        return self.state / "catalog"
+
+    @property
+    def catalog(self) -> str:
+        """The catalog that the installation has, else the wanted one, else `rest`."""
+        if self.catalog_file.exists():
+            return self.catalog_file.read_text().strip()
+        # Installations from before there was a choice have secrets and no such file.
+        return "rest" if self.secrets_file.exists() else self.wanted_catalog or "rest"
+
+    def keep_catalog(self) -> None:
+        """Note the catalog at the first start; the tables of one are not in the other.
+
+        Raises:
+            StackError: another one is wanted than the installation has.
+        """
+        catalog = self.catalog
+        if self.wanted_catalog not in (None, catalog):
+            raise StackError(
+                f"the installation in {self.state} keeps its tables in the catalog {catalog}, not in {self.wanted_catalog}: "
+                f"remove it with `make clean`, or start another one with STATE=var/{self.wanted_catalog} PORT_OFFSET=2000"
+            )
+        write_private(self.catalog_file, f"{catalog}\n")
+
     @cached_property
     def secrets(self) -> dict[str, str]:
         """The installation's passwords and keys: made once, kept in `secrets_file`."""
@@ -95,8 +130,11 @@ class Installation:
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_* and the paths of installed software."""
-        return {
+        """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_*, CATALOG_* and the paths of installed software.
+
+        CATALOG_SPARK, CATALOG_TRINO and CATALOG_CONNECTION are the filled templates of `config/catalogs/<catalog>/`.
+        """
+        values = {
             "HOST": HOST,
             "STATE": str(self.state),
             "REPO": str(self.repo),
@@ -107,6 +145,9 @@ class Installation:
             **{f"PORT_{name.upper()}": str(port) for name, port in self.ports.items()},
             **{f"SECRET_{name}": value for name, value in self.secrets.items()},
         }
+        for part in (CONFIG / "catalogs" / self.catalog).glob("*.tmpl"):
+            values[f"CATALOG_{part.name.split('.')[0].upper()}"] = self._fill(part, values).rstrip("\n")
+        return values
 
     def render(self, extra: dict[str, str] | None = None) -> None:
         """Fill `config/**/*.tmpl` into `etc/`; files without `.tmpl` are copied. All of it is readable by its owner alone.
@@ -116,16 +157,20 @@ class Installation:
         """
         values = self.variables | (extra or {})
         for source in sorted(path for path in CONFIG.rglob("*") if path.is_file() and path.suffix != ".pyc"):
-            text = source.read_text()
+            if source.is_relative_to(CONFIG / "catalogs"):  # Parts of other templates.
+                continue
             target = self.etc / source.relative_to(CONFIG)
             if source.suffix == ".tmpl":
-                target = target.with_suffix("")
-                try:
-                    text = string.Template(text).substitute(values)
-                except (KeyError, ValueError) as error:
-                    where = source.relative_to(self.repo)
-                    raise StackError(f"{where}: {error} is not a variable of the stack; see Installation.variables") from error
-            write_private(target, text)
+                write_private(target.with_suffix(""), self._fill(source, values))
+            else:
+                write_private(target, source.read_text())
+
+    def _fill(self, source: Path, values: dict[str, str]) -> str:
+        try:
+            return string.Template(source.read_text()).substitute(values)
+        except (KeyError, ValueError) as error:
+            where = source.relative_to(self.repo)
+            raise StackError(f"{where}: {error} is not a variable of the stack; see Installation.variables") from error
 
 
 def _generate(name: str) -> str:

@@ -42,7 +42,14 @@ def step(text: str) -> Iterator[None]:
     console.print(f"  {text} [green]done[/green] in {time.monotonic() - started:.0f} s")
 
 
-def install() -> None:
+def start(stack: Installation) -> None:
+    """Install and start; the catalog is settled before anything is fetched for it."""
+    stack.keep_catalog()
+    install(stack)
+    up(stack)
+
+
+def install(stack: Installation) -> None:
     """Everything that is fetched from outside; quick when it is there already."""
     console.rule("Install", align="left")
     for name, locks in software.ENVIRONMENTS.items():
@@ -52,10 +59,17 @@ def install() -> None:
         software.install_java_servers()
     with step("Java for Spark"):
         software.install_java()
+    if stack.catalog == "hive":
+        with step("Hive metastore"):
+            software.install_metastore()
     with step("Prometheus and node exporter from Debian"):
         reason = software.install_prometheus()
     if reason:
         console.print(f"  [yellow]metrics are off: {reason}[/yellow]")
+    with step("rsyslog from Debian"):
+        reason = software.install_log_collector()
+    if reason:
+        console.print(f"  [yellow]the services' own logs are not collected: {reason}[/yellow]")
 
 
 def up(stack: Installation) -> None:
@@ -175,13 +189,13 @@ def down(stack: Installation) -> None:
 
 def clean(stack: Installation) -> None:
     """Remove the installation's state: data, settings, passwords, logs. Installed software and downloads stay."""
-    if not stack.secrets_file.exists():
+    if not stack.secrets_file.exists() and not stack.catalog_file.exists():
         console.print(f"  there is no installation in {stack.state}: nothing is removed")
         return
     down(stack)
     for name in ("etc", "data", "logs", "airflow", "screenshots"):
         shutil.rmtree(stack.state / name, ignore_errors=True)
-    for path in (stack.secrets_file, stack.state / "run-report.json"):
+    for path in (stack.secrets_file, stack.catalog_file, stack.state / "run-report.json"):
         path.unlink(missing_ok=True)
     console.print(f"  removed the state in {stack.state}; software is kept in {software.SOFTWARE.parent}, downloads in {CACHE}")
 

@@ -96,7 +96,7 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
     logs = _start(api, "bronze_raw_logs", {"sample_rows": LOG_ROWS})
     images = _start(api, "upload_images", {"sample": True})
     ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS}
-    # With this logical date it takes the place of the run that the scheduler makes at once for yesterday, with the default rows.
+    # It takes the place of the run that the scheduler makes at once for yesterday, with the default rows.
     own = datetime.combine(_yesterday(), TICKS_TIME, UTC)
     taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks", limit=100)}
     ticks = _start(api, "bronze_option_ticks", ticks_conf, None if own in taken else own)
@@ -118,8 +118,8 @@ def _run(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None) -> st
     return _finish(api, dag_id, _start(api, dag_id, conf))
 
 
-def _start(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None, logical_date: datetime | None = None) -> str:
-    run_id = api.trigger(dag_id, conf, logical_date)
+def _start(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None, day_of: datetime | None = None) -> str:
+    run_id = api.trigger(dag_id, conf, day_of)
     api.unpause(dag_id)
     return run_id
 

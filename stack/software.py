@@ -1,4 +1,4 @@
-"""What the stack needs on the machine: Python environments, Java servers, a JDK for Spark, Debian's Prometheus."""
+"""What the stack needs on the machine: Python environments, Java servers, a JDK for Spark, Debian's Prometheus and rsyslog."""
 
 from __future__ import annotations
 
@@ -75,6 +75,35 @@ def server_home(name: str) -> Path:
 def spark_jars() -> list[Path]:
     """The jars that Spark needs to speak to Iceberg and the object store."""
     return [JARS / _archive(artifact).name for artifact in _artifacts().values() if artifact["packaging"] == "jar"]
+
+
+def install_metastore() -> None:
+    """The Hive metastore and what its class path needs besides, of `config/metastore/artifacts.toml`."""
+    artifact, jars = _metastore_artifacts()
+    _once(metastore_home(), partial(_unpack, _download("metastore", artifact)))
+    for jar in jars:
+        archive = _download(jar["artifact"], jar)
+        _once(JARS / archive.name, partial(shutil.copyfile, archive))
+
+
+def metastore_home() -> Path:
+    """Where the Hive metastore is unpacked."""
+    return SOFTWARE / f"metastore-{_metastore_artifacts()[0]['version']}"
+
+
+def metastore_class_path() -> list[Path]:
+    """Our jars, then its own, of which some are older."""
+    return [*(JARS / _archive(jar).name for jar in _metastore_artifacts()[1]), metastore_home() / "lib" / "*"]
+
+
+def _metastore_artifacts() -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The server, and its further jars."""
+    listed = tomllib.loads((CONFIG / "metastore" / "artifacts.toml").read_text())
+    jars = []
+    for coordinates, sha256 in listed["jars"].items():
+        group, artifact, version = coordinates.split(":")
+        jars.append({"group": group, "artifact": artifact, "version": version, "packaging": "jar", "sha256": sha256})
+    return listed["metastore"], jars
 
 
 def _artifacts() -> dict[str, dict[str, str]]:
@@ -157,19 +186,28 @@ def install_browser() -> None:
 
 
 def install_prometheus() -> str | None:
-    """Unpack Debian's Prometheus and node exporter under `var/software`; no root is needed and nothing is started by Debian.
+    """Debian's Prometheus and node exporter; returns the reason when the stack has to do without metrics."""
+    return _install_from_debian("prometheus", "prometheus", "prometheus-node-exporter")
+
+
+def install_log_collector() -> str | None:
+    """Debian's rsyslog and the two libraries that a plain Debian lacks; returns the reason when the stack has to do without."""
+    return _install_from_debian("rsyslog", "rsyslog", "libestr0", "libfastjson4")
+
+
+def _install_from_debian(folder: str, *packages: str) -> str | None:
+    """Unpack Debian's packages under `var/software/<folder>`; no root is needed and nothing is started by Debian.
 
     Returns:
-        None when both are there, else the reason why the stack has to do without metrics.
+        None when they are there, else the reason why they are not.
     """
-    target = SOFTWARE / "prometheus"
-    if (target / "usr/bin/prometheus").exists():
+    target = SOFTWARE / folder
+    if target.exists():
         return None
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        return "this is not Debian, so Prometheus and the node exporter cannot be had"
+        return f"this is not Debian, so {packages[0]} cannot be had"
     archives = CACHE / "debian"
     archives.mkdir(parents=True, exist_ok=True)
-    packages = ["prometheus", "prometheus-node-exporter"]
     # A fresh machine has no package lists, and only root can fetch them.
     for attempt in range(2):
         result = subprocess.run(["apt-get", "download", "-q", *packages], cwd=archives, capture_output=True, text=True, check=False)
@@ -180,17 +218,18 @@ def install_prometheus() -> str | None:
     else:
         return "Debian's packages could not be downloaded: " + (result.stderr.strip().splitlines() or ["no reason given"])[-1]
 
-    def unpack(folder: Path) -> None:
+    def unpack(into: Path) -> None:
         for package in packages:
             newest = max(archives.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
-            _run(["dpkg-deb", "--extract", newest, folder])
+            _run(["dpkg-deb", "--extract", newest, into])
 
     _once(target, unpack)
     return None
 
 
 def _archive(artifact: dict[str, str]) -> Path:
-    name = f"{artifact['artifact']}-{artifact['version']}.{artifact['packaging']}"
+    classifier = f"-{artifact['classifier']}" if "classifier" in artifact else ""
+    name = f"{artifact['artifact']}-{artifact['version']}{classifier}.{artifact['packaging']}"
     return CACHE / "maven" / artifact["group"].replace(".", "/") / artifact["artifact"] / artifact["version"] / name
 
 
@@ -226,7 +265,7 @@ def _download(name: str, artifact: dict[str, str]) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != artifact["sha256"]:
         part.unlink()
-        raise StackError(f"{target.name} has SHA-256 {digest}, config/artifacts.toml says {artifact['sha256']}: it was discarded")
+        raise StackError(f"{target.name} has SHA-256 {digest}, under config/ it has {artifact['sha256']}: it was discarded")
     part.rename(target)
     return target
 

@@ -83,7 +83,7 @@ class Supervisor:
     def _settings_digest(self, service: Service) -> str:
         """Changes when the service's rendered settings do: supervisord then sees another program, and `up` restarts it."""
         folder = service.name.split("_")[0]
-        names = [folder, "spark", "connections.json.tmpl"] if folder == "airflow" else [folder]
+        names = {"airflow": ["airflow", "spark", "connections.json.tmpl"], "log": ["rsyslog"]}.get(folder, [folder])
         sources = sorted(path for name in names for path in [CONFIG / name, *(CONFIG / name).rglob("*")] if path.is_file())
         rendered = [
             self.stack.etc / path.relative_to(CONFIG).with_suffix("" if path.suffix == ".tmpl" else path.suffix) for path in sources

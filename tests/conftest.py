@@ -49,7 +49,7 @@ ROWS = 20_000
 def run_stack(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """The stack tool on the tests' own installation."""
     python = REPO / "var" / "venvs" / "stack" / "bin" / "python"
-    command = [python, "-m", "stack", f"--state={STATE}", f"--port-offset={PORT_OFFSET}", *arguments]
+    command = [python, "-m", "stack", f"--state={STATE}", f"--port-offset={PORT_OFFSET}", "--catalog=rest", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     result = subprocess.run([str(part) for part in command], cwd=REPO, capture_output=True, text=True, env=environment, check=False)
     if check and result.returncode != 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from stack import software
 from stack.installation import Installation
 from stack.services.airflow import airflow
+from stack.services.log_collector import log_collector
+from stack.services.metastore import metastore
 from stack.services.metrics import node_exporter, prometheus
 from stack.services.opensearch import create_certificates, opensearch, password_hashes
 from stack.services.postgres import postgres
@@ -22,4 +24,7 @@ def waves(stack: Installation) -> list[list[Service]]:
     storage_and_engines = [seaweedfs(stack), postgres(stack), valkey(stack), opensearch(stack), trino(stack)]
     if (software.SOFTWARE / "prometheus").exists():
         storage_and_engines += [node_exporter(stack), prometheus(stack)]
-    return [storage_and_engines, [*superset(stack), *airflow(stack)]]
+    if (software.SOFTWARE / "rsyslog").exists():
+        storage_and_engines.append(log_collector(stack))
+    metastores = [metastore(stack)] if stack.catalog == "hive" else []
+    return [storage_and_engines, [*metastores, *superset(stack), *airflow(stack)]]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from stack import software
 from stack.installation import VENVS, Installation
+from stack.services.log_collector import SPOOL
 from stack.services.process import check_call
 from stack.services.service import Service, get
 
@@ -21,6 +22,7 @@ def airflow(stack: Installation) -> list[Service]:
         "SPARK_CONF_DIR": str(stack.etc / "spark"),
         "AWS_REGION": "us-east-1",
         "LAKEHOUSE_STATE": str(stack.state),
+        "LAKEHOUSE_LOG_SPOOL": str(stack.data / SPOOL),
         # spark-submit, and the same interpreter for Spark's Python workers.
         "PATH": f"{binaries}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "PYSPARK_PYTHON": str(binaries / "python"),

@@ -1,4 +1,4 @@
-"""PostgreSQL: metadata of Airflow and Superset, open incidents."""
+"""PostgreSQL: metadata of Airflow, Superset and the Hive metastore, open incidents."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def postgres(stack: Installation) -> Service:
                 shutil.chown(data / name, SERVICE_USER)
 
     def setup() -> None:
-        for database, secret in (("airflow", "AIRFLOW"), ("superset", "SUPERSET"), ("lakehouse_ops", "OPS")):
+        databases = {"airflow": "AIRFLOW", "superset": "SUPERSET", "lakehouse_ops": "OPS"}
+        databases |= {"metastore": "METASTORE"} if stack.catalog == "hive" else {}
+        for database, secret in databases.items():
             with _postgres_connection(stack) as cursor:
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (database,))
                 verb = "ALTER" if cursor.fetchone() else "CREATE"

@@ -10,7 +10,7 @@ import pytest
 
 from stack import installation
 from stack.errors import StackError
-from stack.installation import CONFIG, SECRETS, Installation, write_private
+from stack.installation import CATALOGS, CONFIG, SECRETS, Installation, write_private
 
 
 def mode(path: Path) -> int:
@@ -86,13 +86,53 @@ def test_a_template_that_names_what_does_not_exist_is_named(tmp_path, config, te
         Installation(tmp_path / "state", repo=config.parent).render()
 
 
-def test_every_template_of_the_project_names_only_what_exists(tmp_path):
+def rendered(stack: Installation) -> Installation:
     """What `stack.lifecycle.up` adds are hashes of passwords and Spark's jars; nothing else may be missing."""
     added = {name for path in CONFIG.rglob("*.tmpl") for name in re.findall(r"\$\{(HASH_\w+|SPARK_JARS)\}", path.read_text())}
-    stack = Installation(tmp_path / "state")
+    stack.keep_catalog()
     stack.render(dict.fromkeys(added, "x"))
-    assert json.loads((stack.etc / "connections.json").read_text())
+    return stack
+
+
+@pytest.mark.parametrize("catalog", CATALOGS)
+def test_every_template_of_the_project_names_only_what_exists(tmp_path, catalog):
+    stack = rendered(Installation(tmp_path / "state", wanted_catalog=catalog))
+    assert json.loads((stack.etc / "connections.json").read_text())["lakehouse_catalog"]["extra"]["type"] == catalog
     assert [path for path in stack.etc.rglob("*") if path.is_file() and mode(path) != 0o600] == []
+    # Parts of other files; alone they would only be more places with secrets.
+    assert not (stack.etc / "catalogs").exists()
+
+
+@pytest.mark.parametrize(("catalog", "address"), [("rest", "http://127.0.0.1:8182"), ("hive", "thrift://127.0.0.1:9084")])
+def test_every_engine_gets_the_same_catalog(tmp_path, catalog, address):
+    stack = rendered(Installation(tmp_path / "state", 1, wanted_catalog=catalog))
+    connection = json.loads((stack.etc / "connections.json").read_text())["lakehouse_catalog"]
+    spark = dict(
+        line.split(None, 1) for line in (stack.etc / "spark" / "spark-defaults.conf").read_text().splitlines() if line.startswith("spark.")
+    )
+    trino = dict(line.split("=", 1) for line in (stack.etc / "trino" / "catalog" / "hive_prod.properties").read_text().splitlines())
+    assert connection["host"] == spark["spark.sql.catalog.hive_prod.uri"] == address
+    assert address in (trino.get("iceberg.rest-catalog.uri"), trino.get("hive.metastore.uri"))
+    assert connection["extra"]["warehouse"] == spark["spark.sql.catalog.hive_prod.warehouse"]
+    assert connection["extra"]["type"] == spark["spark.sql.catalog.hive_prod.type"] == catalog
+
+
+def test_an_installation_keeps_its_catalog_and_another_is_refused_with_the_way_out(tmp_path):
+    assert Installation(tmp_path).catalog == "rest"
+    hive = Installation(tmp_path, wanted_catalog="hive")
+    hive.keep_catalog()
+    assert Installation(tmp_path).catalog == "hive"
+    Installation(tmp_path).keep_catalog()
+    with pytest.raises(StackError, match=r"keeps its tables in the catalog hive, not in rest: .*`make clean`.*STATE=") as refused:
+        Installation(tmp_path, wanted_catalog="rest").keep_catalog()
+    assert "\n" not in str(refused.value)
+    assert Installation(tmp_path, wanted_catalog="rest").catalog == "hive"
+
+
+def test_an_installation_from_before_the_choice_has_the_rest_catalog(tmp_path):
+    assert Installation(tmp_path).secrets
+    with pytest.raises(StackError, match="catalog rest, not in hive"):
+        Installation(tmp_path, wanted_catalog="hive").keep_catalog()
 
 
 def test_a_private_file_is_closed_even_when_it_was_open_before(tmp_path):
