@@ -1,8 +1,10 @@
 """# bronze_raw_logs
-Loads closed JSON-lines files from `s3://lakehouse/landing/logs/` into `logs_db.raw_logs`, each line once. The files are kept as they came
-under `raw/logs/date=…/`. Lines that cannot be taken go to `ops_db.refused_records` with their reason; the others are loaded.
+Loads closed JSON-lines files from `s3://lakehouse/landing/logs/` into `logs_db.raw_logs`, each line once. Secrets in them are hidden before
+anything is stored; then the files are kept under `raw/logs/date=…/`. Lines that cannot be taken go to `ops_db.refused_records` with their
+reason; the others are loaded. The services' own logs, where they are collected on this machine, are put into the landing prefix first.
 
-**Inputs**: files `landing/logs/*.jsonl`. **Outputs**: the table, the raw files, and the asset `raw_logs`.
+**Inputs**: files `landing/logs/*.jsonl`; the collector's spool folder (`LAKEHOUSE_LOG_SPOOL`).
+**Outputs**: the table, the raw files, and the asset `raw_logs`.
 
 **On call**: clear the failed task; nothing is loaded twice. "Too many refused" means that the good lines are safe and a source writes
 nonsense. Old failures may be ignored once a later run is green.
@@ -15,7 +17,8 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_conte
 
 from dags._policy import START_DATE, default_args
 from include.assets import RAW_LOGS, Tag, contract
-from lakehouse_provider.operators.logs import LoadJsonLinesOperator
+from include.logs import to_row
+from lakehouse_provider.operators.logs import LoadJsonLinesOperator, TakeSpoolOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 CONTRACT = contract("raw_logs")
@@ -55,5 +58,6 @@ with DAG(
     },
     default_args=default_args(),
 ):
-    load = LoadJsonLinesOperator(task_id="load", contract=CONTRACT, landing=LANDING, raw="raw/logs/", outlets=[RAW_LOGS])
-    EnsureTablesOperator(task_id="ensure_table", contracts=[CONTRACT]) >> put_sample_files() >> load
+    load = LoadJsonLinesOperator(task_id="load", contract=CONTRACT, landing=LANDING, raw="raw/logs/", to_row=to_row, outlets=[RAW_LOGS])
+    take_collected = TakeSpoolOperator(task_id="take_collected", landing=LANDING)
+    EnsureTablesOperator(task_id="ensure_table", contracts=[CONTRACT]) >> [put_sample_files(), take_collected] >> load

@@ -1,16 +1,57 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.logs import to_document
+from include.logs import to_document, to_row
+from lakehouse.contracts import load
 
+CONTRACT = Path(__file__).resolve().parents[2] / "include" / "contracts" / "raw_logs.odcs.yaml"
 AT, LATER = datetime(2026, 11, 20, 9, 30, 0, 123456, UTC), datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+@pytest.mark.fault(13)
+@given(
+    moment=st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)),
+    minutes=st.integers(-23 * 60, 23 * 60),
+)
+def test_an_event_time_keeps_its_moment_to_the_microsecond(moment, minutes):
+    moment = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    event_time = to_row({"event_time": moment.isoformat()}, LATER)["event_time"]
+    assert event_time == moment
+    assert event_time.utcoffset() == timedelta(0)
+
+
+@pytest.mark.fault(13)
+def test_an_event_time_without_a_zone_is_utc():
+    assert to_row({"event_time": "2026-11-20T09:30:00.123456"}, LATER)["event_time"] == AT
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "value"),
+    [
+        ({"level": "warn"}, "level", "WARN"),
+        ({"meta": {"b": 1, "a": "é"}}, "meta", '{"a": "é", "b": 1}'),
+        ({"meta": '{"already": "text"}'}, "meta", '{"already": "text"}'),
+        ({"meta": "not JSON"}, "meta", "not JSON"),
+        ({"message": 5}, "message", "5"),
+        ({}, "message", None),
+        ({}, "ingest_time", LATER),
+    ],
+)
+def test_values_become_text(line, column, value):
+    assert to_row(line, LATER)[column] == value
+
+
+def test_a_row_has_every_column_of_the_contract_but_the_key():
+    contract = load(CONTRACT)
+    assert {*to_row({}, LATER), *contract.primary_key} == set(contract.column_names)
 
 
 def document(meta: str | None, **changes) -> dict:

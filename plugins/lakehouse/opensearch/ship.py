@@ -21,8 +21,9 @@ from pyiceberg.table.snapshots import Operation
 
 from lakehouse.exceptions import CountError, HistoryError, VerificationError
 from lakehouse.iceberg.filters import equal
+from lakehouse.masking import mask
 from lakehouse.opensearch.client import Document, OpenSearchClient
-from lakehouse.ops.tables import RefusedRecord, append_run_rows, mask, record_refusals
+from lakehouse.ops.tables import RefusedRecord, append_run_rows, record_refusals
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,14 +17,6 @@ from lakehouse.iceberg.append import Input, append_once
 from lakehouse.iceberg.table import ensure_tables
 
 CONTRACTS = Path(__file__).parent / "contracts"
-_MASKED_LENGTH = 300
-_LOOKED_AT = 2_000
-_NAMES = r"(?:password|passwd|pwd|secret|token|authorization|cookie|session|(?:api|access)[_-]?key)[\w-]*"
-# A value in quotes ends at the closing one (escaped or not), another one at the next separator; a scheme belongs to the value.
-_QUOTED = re.compile(rf"""(?i)({_NAMES}\\*["']?\s*[:=]\s*\\*["'])[^"'\\]*""")
-_BARE = re.compile(rf"""(?i)({_NAMES}\\*["']?\s*[:=]\s*)(?:(?:basic|bearer)\s+)?[^\s"',&}}\\]+""")
-_IN_URL = re.compile(r"//[^/\s@]+@")
-_PERSONAL = re.compile(r"[\w.+-]{1,100}@[\w-]+\.[\w.]+|\d{6,}")
 
 
 @dataclass(frozen=True)
@@ -88,10 +79,3 @@ def append_run_rows(catalog: Catalog, table: str, run_key: str, rows: Sequence[d
     if rows:
         checksum = sha256(run_key.encode()).hexdigest()
         append_once(catalog, table, [Input(checksum, run_key, pa.Table.from_pylist(list(rows)))], ledger=None)
-
-
-def mask(text: str) -> str:
-    """A copy that is safe to keep: values after secret-like names, mail addresses and long numbers are hidden, the rest is cut."""
-    hidden = _IN_URL.sub("//***@", text[:_LOOKED_AT])
-    hidden = _BARE.sub(r"\1***", _QUOTED.sub(r"\1***", hidden))
-    return _PERSONAL.sub("***", hidden)[:_MASKED_LENGTH]

@@ -46,18 +46,20 @@ class ImagesToIcebergOperator(LakehouseOperator):
         """Returns the counts."""
         from lakehouse.contracts import load
         from lakehouse.exceptions import RefusedThresholdError
+        from lakehouse.iceberg.history import facts_of
         from lakehouse.images.register import register_landing
 
         contract = load(Path(self.contract))
+        catalog = LakehouseCatalogHook(self.catalog_conn_id, self.s3_conn_id).catalog
         counts = register_landing(
             ObjectStoreHook(self.s3_conn_id).store,
-            LakehouseCatalogHook(self.catalog_conn_id, self.s3_conn_id).catalog,
+            catalog,
             contract,
             landing=self.landing,
             tag=self.tag,
             source_system=self.source_system,
         )
-        facts = asdict(counts) | {"rows": counts.uploaded}
+        facts = asdict(counts) | facts_of(catalog.load_table(contract.table), [counts.snapshot_id] if counts.snapshot_id else [])
         self.log.info("images: %s", facts)
         self.describe_outlets(context, facts)
         if counts.refused > contract.refused_threshold * counts.read:
