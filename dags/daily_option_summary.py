@@ -1,22 +1,30 @@
 """# daily_option_summary
-Merges the ticks into `option_ticks_db.daily_option_summary` with Trino, one row per day and symbol. Only days whose ticks and summary
-differ are touched, and those that the ticks' event names.
+Merges the ticks, generated and collected, into `option_ticks_db.daily_option_summary` with Trino, one row per day and symbol. Only days
+whose ticks and summary differ are touched, and those that the ticks' event names. Days without a tick are named; with the param
+`start_missing` they, and they alone, are written by runs of `bronze_option_ticks`.
 
-**Input**: `option_ticks_db.bronze_option_ticks`. **Output**: the table, and the asset `daily_option_summary`.
+**Inputs**: `option_ticks_db.bronze_option_ticks`, `collected_option_ticks`. **Output**: the table, and the asset `daily_option_summary`.
 
-**On call**: clear the failed task; the merge may be repeated at any time. Old failures may be ignored once a later run is green.
+**On call**: clear the failed task; the merge may be repeated at any time. A missing day is a warning in the log of `report_missing`, never
+a failure. Old failures may be ignored once a later run is green.
 Runbook: [daily_option_summary](/lakehouse/runbooks/daily_option_summary)
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, get_current_context, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_current_context, task
 
 from dags._policy import START_DATE, TRINO_POOL, default_args
 from include.assets import BRONZE_OPTION_TICKS, DAILY_OPTION_SUMMARY, Tag, contract
 from lakehouse_provider.operators.tables import EnsureTablesOperator
+
+log = logging.getLogger(__name__)
+
+TICKS_DAG = "bronze_option_ticks"
 
 
 @task(outlets=[DAILY_OPTION_SUMMARY], pool=TRINO_POOL)
@@ -24,18 +32,44 @@ def merge() -> dict[str, Any]:
     """Merges the touched days and reads the counts back."""
     from datetime import date
 
-    from include.summary import merge as merge_days
+    from include.summary import facts, merge as merge_days
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
     from lakehouse_provider.hooks.trino import trino_cursor
 
     context = get_current_context()
     events = (context.get("triggering_asset_events") or {}).get(BRONZE_OPTION_TICKS, [])
     named = sorted({day for event in events for day in event.extra.get("days", [])})
-    facts = merge_days(trino_cursor(), [date.fromisoformat(day) for day in named])
-    snapshot = LakehouseCatalogHook().catalog.load_table("option_ticks_db.daily_option_summary").current_snapshot()
-    facts |= {"snapshot_id": snapshot.snapshot_id if snapshot else None}
-    context["outlet_events"][DAILY_OPTION_SUMMARY].extra.update(facts)
-    return facts
+    merged = facts(LakehouseCatalogHook().catalog, merge_days(trino_cursor(), [date.fromisoformat(day) for day in named]))
+    context["outlet_events"][DAILY_OPTION_SUMMARY].extra.update(merged)
+    return merged
+
+
+@task(pool=TRINO_POOL)
+def report_missing() -> list[str]:
+    """Names the days without a tick."""
+    from datetime import UTC, datetime, timedelta
+
+    from include.summary import missing_days
+    from lakehouse_provider.hooks.trino import trino_cursor
+
+    days_back = get_current_context()["params"]["look_back_days"]
+    days = [day.isoformat() for day in missing_days(trino_cursor(), datetime.now(UTC).date() - timedelta(days=1), days_back)]
+    if days:
+        log.warning("%d days have no tick in the last %d: %s. The param start_missing has them written", len(days), days_back, ", ".join(days))
+    else:
+        log.info("no day is missing in the last %d", days_back)
+    return days
+
+
+@task
+def runs_to_start(days: list[str]) -> list[dict[str, Any]]:
+    """One run for each missing day, none unless the param says so."""
+    context = get_current_context()
+    params = context["params"]
+    wanted = days if params["start_missing"] else []
+    return [
+        {"conf": {"date": day, "rows": params["missing_rows"]}, "trigger_run_id": f"missing__{day}__{context['run_id']}"} for day in wanted
+    ]
 
 
 with DAG(
@@ -46,7 +80,14 @@ with DAG(
     catchup=False,
     tags=[Tag.TIER_1],
     max_active_runs=1,
+    params={
+        "look_back_days": Param(30, type="integer", minimum=1, maximum=3650, description="Missing days are looked for in so many days"),
+        "start_missing": Param(default=False, type="boolean", description="Start bronze_option_ticks for the missing days, and for no other"),
+        "missing_rows": Param(1_000_000, type="integer", minimum=1, maximum=100_000_000, description="Ticks of each missing day"),
+    },
     default_args=default_args(),
 ):
-    contracts = [contract("bronze_option_ticks"), contract("daily_option_summary")]
-    EnsureTablesOperator(task_id="ensure_table", contracts=contracts) >> merge()
+    contracts = [contract(name) for name in ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary")]
+    found = report_missing()
+    EnsureTablesOperator(task_id="ensure_table", contracts=contracts) >> merge() >> found
+    TriggerDagRunOperator.partial(task_id="start_missing", trigger_dag_id=TICKS_DAG).expand_kwargs(runs_to_start(found))

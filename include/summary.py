@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.exceptions import VerificationError
+from lakehouse.iceberg.history import facts_of
 
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+TABLE = "option_ticks_db.daily_option_summary"
 SQL = Path(__file__).resolve().parent / "sql"
 
 
@@ -29,6 +34,23 @@ def merge(cursor: Any, extra_days: list[date]) -> dict[str, Any]:
     if left:
         raise VerificationError(f"daily_option_summary still differs from its ticks on {[day.isoformat() for day in left]}")
     return {"days": [day.isoformat() for day in days], "rows": _rows(cursor, days)}
+
+
+def facts(catalog: Catalog, merged: dict[str, Any]) -> dict[str, Any]:
+    """What the asset's event says: the days and rows of a merge, and the files and bytes of the table's newest snapshot if it wrote any."""
+    table = catalog.load_table(TABLE)
+    return facts_of(table, [head.snapshot_id] if merged["days"] and (head := table.current_snapshot()) else []) | merged
+
+
+def missing_days(cursor: Any, until: date, days: int) -> list[date]:
+    """Days without a tick between the first day of ticks and `until`, looking back at most `days`.
+
+    Args:
+        cursor: a Trino cursor on the catalog.
+    """
+    text = (SQL / "missing_days.sql").read_text()
+    cursor.execute(text.replace(":until", _date(until)).replace(":days", str(int(days))))
+    return [row[0] for row in cursor.fetchall()]
 
 
 def statement(days: list[date]) -> str:

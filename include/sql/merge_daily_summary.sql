@@ -7,6 +7,11 @@ USING (
     UNION
     SELECT day + INTERVAL '1' DAY FROM (VALUES :days) AS v (day)
   ),
+  ticks AS (
+    SELECT timestamp, symbol, last_price, volume FROM option_ticks_db.bronze_option_ticks
+    UNION ALL
+    SELECT timestamp, symbol, last_price, volume FROM option_ticks_db.collected_option_ticks
+  ),
   daily AS (
     SELECT
       date(timestamp) AS date,
@@ -18,7 +23,7 @@ USING (
       avg(last_price) AS average_price,
       sum(volume) AS total_volume,
       count(*) AS tick_count
-    FROM option_ticks_db.bronze_option_ticks
+    FROM ticks
     WHERE timestamp >= CAST(:first_day AS timestamp(6) with time zone) - INTERVAL '1' DAY
       AND timestamp < CAST(:last_day AS timestamp(6) with time zone) + INTERVAL '2' DAY
     GROUP BY 1, 2

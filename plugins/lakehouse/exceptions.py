@@ -72,6 +72,12 @@ class ChangedMeanwhileError(LakehouseError):
     runbook_anchor = "changed-meanwhile"
 
 
+class StorageFullError(LakehouseError):
+    """There is no room to write; waiting does not make any."""
+
+    runbook_anchor = "storage-full"
+
+
 class HistoryError(LakehouseError):
     """The source's history no longer holds the snapshot to go on from."""
 

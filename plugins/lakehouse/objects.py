@@ -142,6 +142,8 @@ class ObjectStore:
                 raise TransientError(f"{operation} of {where}: the store answered {status} {code}") from error
             status = 412 if code in _ALREADY_THERE else status
             hint = ": check the keys of its connection" if status in (401, 403) else ""
+            if code == "RequestTimeTooSkewed":
+                hint = ": the clocks of this machine and of the store differ by minutes; set them by NTP"
             raise ServiceError(f"{operation} of {where} was refused with {status} {code}{hint}", status=status, target=key) from error
         except BotoCoreError as error:
             raise TransientError(f"{operation} of {where}: the store does not answer ({error}): check that it runs") from error

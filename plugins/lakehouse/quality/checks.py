@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from lakehouse.contracts import Check, Contract
 from lakehouse.quality.predicates import breaking
-from lakehouse.sql import identifier, literal, table
+from lakehouse.sql import identifier, table
 
 FRESHNESS = "freshness"
 

@@ -23,6 +23,7 @@ from lakehouse.contracts import Contract
 from lakehouse.exceptions import CountError
 from lakehouse.iceberg import schema as schemas
 from lakehouse.iceberg.append import Input, append_once, loaded_checksums
+from lakehouse.local_disk import room_in
 from lakehouse.masking import mask
 from lakehouse.objects import ObjectStore, StoredObject
 from lakehouse.ops.tables import RefusedFile, RefusedRecord, record_refusals
@@ -118,6 +119,7 @@ def load_group(
 
     Raises:
         CountError: the counts do not add up; the files stay where they are.
+        StorageFullError: the temporary folder has no room for a file; the files stay where they are.
     """
     rules = RowRules(contract, known_values)
     table = catalog.load_table(contract.table)
@@ -126,7 +128,8 @@ def load_group(
     with TemporaryDirectory(prefix="xml-") as folder:
         for number, entry in enumerate(entries):
             path = Path(folder) / str(number)
-            checksum = store.download(entry, path)
+            with room_in(path.parent):
+                checksum = store.download(entry, path)
             if checksum is None:  # Changed or taken since it was listed.
                 left += 1
                 continue
@@ -135,7 +138,8 @@ def load_group(
             if twin is not None:
                 file.refused = twin.refused
             elif not loaded_checksums(catalog, table, [checksum]):
-                _read(file, path, contract, feed, rules)
+                with room_in(path.parent):
+                    _read(file, path, contract, feed, rules)
             path.unlink()
             files.append(file)
         inputs = [Input(file.checksum, file.entry.key, file.rows) for file in files if file.rows is not None]
