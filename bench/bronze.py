@@ -196,7 +196,8 @@ def _arrow_job(table: str, days: str) -> None:
 
     wanted = ticks.from_text(days)
     pieces = (batch.select(COLUMNS.split(",")) for batch in batches(work_of(wanted), 7))
-    overwrite_days(start_branch(_catalog(), table, "arrow"), set(wanted), pieces, branch="arrow", summary=recipes(wanted, 7))
+    catalog = _catalog()
+    overwrite_days(catalog, start_branch(catalog, table, "arrow"), set(wanted), pieces, branch="arrow", summary=recipes(wanted, 7))
 
 
 def _xml_job(table: str, path: str) -> None:

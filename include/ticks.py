@@ -87,7 +87,7 @@ def write_with_arrow(catalog: Catalog, contract_file: Path, days: dict[date, int
     contract = load(contract_file)
     table = start_branch(catalog, contract.table, branch)
     pieces = (batch.select(list(contract.column_names)) for batch in batches(work_of(days), seed))
-    made = overwrite_days(table, set(days), pieces, branch=branch, summary=recipes(days, seed))
+    made = overwrite_days(catalog, table, set(days), pieces, branch=branch, summary=recipes(days, seed))
     return int(summary_of(made)["added-records"])
 
 

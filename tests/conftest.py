@@ -57,6 +57,20 @@ def run_stack(*arguments: str, check: bool = True) -> subprocess.CompletedProces
     return result
 
 
+def spark_submit(stack: Installation, job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A Spark job run by hand, with the settings of the tests' stack."""
+    binaries = REPO / "var" / "venvs" / "airflow" / "bin"
+    environment = {
+        **os.environ,
+        "SPARK_CONF_DIR": str(stack.etc / "spark"),
+        "AWS_REGION": "us-east-1",
+        "PYSPARK_PYTHON": str(binaries / "python"),
+    }
+    environment["PATH"] = f"{binaries}:{environment['PATH']}"
+    command = [str(binaries / "spark-submit"), "--master", "local[2]", str(job), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Installation:
     """The tests' own stack, running."""

@@ -122,8 +122,13 @@ class ObjectStore:
         self._call("delete_object", Key=key)
 
     def move(self, source: str, target: str) -> None:
-        """Copy within the bucket, then remove the source; safe to do again after a cut."""
-        self.copy(source, target)
+        """Copy within the bucket, then remove the source; safe to do again after a cut, or beside another that does the same."""
+        try:
+            self.copy(source, target)
+        except ServiceError as error:
+            if error.status == 404 and any(entry.key == target for entry in self.list(target)):
+                return
+            raise
         self.delete(source)
 
     def copy(self, source: str, target: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from lakehouse.objects import ObjectStore
 from stack.airflow_api import AirflowApi
 from stack.installation import REPO, Installation
 from stack.report import query
-from tests.conftest import ROWS, STATE, run_stack
+from tests.conftest import ROWS, STATE, run_stack, spark_submit
 
 pytestmark = pytest.mark.integration
 
@@ -63,7 +61,7 @@ def test_trino_spark_and_pyiceberg_count_the_same_rows_of_a_day(stack: Installat
     by_pyiceberg = table.scan(condition, selected_fields=("symbol",)).to_arrow().num_rows
     job = REPO / "include" / "spark" / "preflight.py"
     where = f"date(timestamp) = DATE '{yesterday}'"
-    by_spark = _spark(stack, job, "--table", f"hive_prod.{TICKS}", "--rows", str(ROWS), "--where", where)
+    by_spark = spark_submit(stack, job, "--table", f"hive_prod.{TICKS}", "--rows", str(ROWS), "--where", where)
     assert by_trino == by_pyiceberg == ROWS
     assert by_spark.returncode == 0, by_spark.stdout + by_spark.stderr[-2000:]
 
@@ -125,19 +123,6 @@ def _wait(api: AirflowApi, dag_id: str, run_id: str, seconds: int = 180) -> str:
             if state in FINISHED:
                 return str(state)
     raise AssertionError
-
-
-def _spark(stack: Installation, job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    binaries = REPO / "var" / "venvs" / "airflow" / "bin"
-    environment = {
-        **os.environ,
-        "SPARK_CONF_DIR": str(stack.etc / "spark"),
-        "AWS_REGION": "us-east-1",
-        "PYSPARK_PYTHON": str(binaries / "python"),
-    }
-    environment["PATH"] = f"{binaries}:{environment['PATH']}"
-    command = [str(binaries / "spark-submit"), "--master", "local[2]", str(job), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
 
 def _document_ids(stack: Installation) -> set[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -24,6 +22,7 @@ from lakehouse.iceberg.table import ensure_table, rows_by_day
 from lakehouse_provider.operators.branches import AuditBranchOperator, PublishBranchOperator
 from stack.installation import REPO, Installation
 from stack.report import query
+from tests.conftest import spark_submit
 
 pytestmark = pytest.mark.integration
 
@@ -42,26 +41,13 @@ def write(catalog: Catalog, made: Contract, days: dict[date, int], branch: str, 
     """A branch with these days, by Arrow; returns the snapshot."""
     pieces = (batch.select(list(made.column_names)) for batch in batches(work_of(days), seed))
     table = start_branch(catalog, made.table, branch)
-    return overwrite_days(table, set(days), pieces, branch=branch, summary=recipes(days, seed)).snapshot_id
-
-
-def spark(stack: Installation, job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    from stack.software import spark_java_home
-
-    environment = os.environ | {
-        "SPARK_CONF_DIR": str(stack.etc / "spark"),
-        "AWS_REGION": "us-east-1",
-        "JAVA_HOME": str(spark_java_home()),
-        "PYSPARK_PYTHON": sys.executable,
-    }
-    command = [Path(sys.executable).parent / "spark-submit", "--master", "local[2]", job, *arguments]
-    return subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, check=False)
+    return overwrite_days(catalog, table, set(days), pieces, branch=branch, summary=recipes(days, seed)).snapshot_id
 
 
 def test_spark_and_arrow_write_the_very_same_rows(catalog: Catalog, stack: Installation, made: Contract) -> None:
     days = {DAY: 3000, DAY - timedelta(days=1): 500}
     write(catalog, made, days, "by_arrow")
-    job = spark(
+    job = spark_submit(
         stack,
         JOBS / "option_ticks.py",
         *("--table", f"hive_prod.{made.table}", "--branch", "by_spark", "--days", ticks.as_text(days)),
@@ -100,7 +86,7 @@ def test_three_days_in_parallel_and_a_write_in_between_all_end_on_main(catalog: 
     assert taken_over
     for snapshot in taken_over:
         for _ in range(2 if snapshot == late else 1):  # A second time adds nothing.
-            job = spark(stack, JOBS / "cherry_pick.py", "--table", f"hive_prod.{made.table}", "--snapshot-id", str(snapshot))
+            job = spark_submit(stack, JOBS / "cherry_pick.py", "--table", f"hive_prod.{made.table}", "--snapshot-id", str(snapshot))
             assert job.returncode == 0, job.stderr[-2000:]
     table = catalog.load_table(made.table)
     assert rows_by_day(table, "timestamp_day") == {**dict.fromkeys(days, 400), between: 100}
@@ -118,7 +104,7 @@ def test_a_failed_audit_names_the_branch_and_rows_and_leaves_main_as_it_was(
     before = catalog.load_table(made.table).current_snapshot()
     crossed = [batch.select(list(made.column_names)) for batch in batches(work_of({DAY: 300}), 8)]
     crossed = [batch.set_column(2, "bid_price", [price.as_py() + 1000 for price in batch["ask_price"]]) for batch in crossed]
-    overwrite_days(start_branch(catalog, made.table, "bad"), {DAY}, crossed, branch="bad", summary={})
+    overwrite_days(catalog, start_branch(catalog, made.table, "bad"), {DAY}, crossed, branch="bad", summary={})
     with pytest.raises(ChecksFailedError) as caught:
         AuditBranchOperator(task_id="audit", contract=_file(made), branch="bad", days=f"{DAY}=300").execute({})
     text = str(caught.value)

@@ -20,7 +20,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from lakehouse.exceptions import SchemaMismatchError, TransientError
-from lakehouse.iceberg.commits import MAY_HEAL, wait, without_library_retry
+from lakehouse.iceberg.commits import may_heal, wait, without_library_retry
 from lakehouse.iceberg.data_files import write_data_files
 from lakehouse.iceberg.filters import equal, one_of
 from lakehouse.iceberg.history import ancestors
@@ -83,14 +83,16 @@ def append_once(
             break
         try:
             table, known = _look(catalog, table_name, list(unique), ledger, key_column)
-        except MAY_HEAL as error:
+        except Exception as error:
+            if not may_heal(error):
+                raise
             problem = error
             wait(table_name, attempt, problem)
             continue
         fresh = [entry for entry in unique.values() if entry.checksum not in known]
         if problem is not None and not fresh:
             log.info("after %s: %s has every input now", type(problem).__name__, table_name)
-        elif problem is not None and not isinstance(problem, MAY_HEAL):
+        elif problem is not None and not may_heal(problem):
             raise problem
         if not fresh:
             if key_column is None and ledger is not None:

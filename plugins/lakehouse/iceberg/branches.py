@@ -16,7 +16,7 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Snapshot
 
 from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError, TransientError
-from lakehouse.iceberg.commits import MAY_HEAL, wait, without_library_retry
+from lakehouse.iceberg.commits import may_heal, wait, without_library_retry
 from lakehouse.iceberg.history import ancestors, summary_of, touched_days
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,9 @@ def start_branch(catalog: Catalog, table_name: str, branch: str) -> Table:
                 continue
             if table.refs().get(branch) is None or table.refs()[branch].snapshot_id != head.snapshot_id:
                 table.manage_snapshots().create_branch(head.snapshot_id, branch).commit()
-        except MAY_HEAL as error:
+        except Exception as error:
+            if not may_heal(error):
+                raise
             problem = error
             wait(table_name, attempt, error)
         else:
@@ -87,7 +89,9 @@ def publish(catalog: Catalog, table_name: str, branch: str, snapshot_id: int) ->
                 return Published.CHERRY_PICK
             without_library_retry(table)
             table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
-        except MAY_HEAL as error:
+        except Exception as error:
+            if not may_heal(error):
+                raise
             problem = error
             wait(table_name, attempt, error)
         else:

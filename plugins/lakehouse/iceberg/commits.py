@@ -6,7 +6,7 @@ import logging
 import random
 import time
 
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
+from pyiceberg.exceptions import BadRequestError, CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
 from pyiceberg.table import Table, TableProperties
 
 from lakehouse.exceptions import TransientError
@@ -14,7 +14,16 @@ from lakehouse.exceptions import TransientError
 log = logging.getLogger(__name__)
 
 # Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
-MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, TransientError, OSError)
+_MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, TransientError, OSError)
+
+
+def may_heal(error: Exception) -> bool:
+    """Whether another try on the table's newest state may go through.
+
+    A commit to one branch while another branch gets its own is a conflict too, although no branch moved under anyone: a REST catalog
+    answers it with 400 and the sequence numbers (Iceberg table specification, "Sequence Numbers").
+    """
+    return isinstance(error, _MAY_HEAL) or (isinstance(error, BadRequestError) and "sequence number" in str(error))
 
 
 def wait(table_name: str, attempt: int, problem: Exception) -> None:

@@ -4,44 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from uuid import uuid4
 
 import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
-from lakehouse.exceptions import VerificationError
-from lakehouse.iceberg.commits import without_library_retry
+from lakehouse.exceptions import ChangedMeanwhileError, TransientError, VerificationError
+from lakehouse.iceberg.commits import may_heal, wait, without_library_retry
 from lakehouse.iceberg.data_files import write_data_files
-from lakehouse.iceberg.history import data_files_by_day
+from lakehouse.iceberg.history import data_files_by_day, summary_of
 
-# Iceberg's own mark of a dynamic partition overwrite: with it Spark's `cherrypick_snapshot` takes the snapshot over to a main that has moved.
+# Iceberg's own mark of a dynamic partition overwrite: with it Spark's `cherrypick_snapshot` takes the snapshot over to another head.
 _REPLACE_PARTITIONS = "replace-partitions"
+_WRITE_ID = "lakehouse.write-id"
+_TRIES = 10
 
 
-def overwrite_days(table: Table, days: set[date], pieces: Iterable[pa.RecordBatch], *, branch: str, summary: dict[str, str]) -> Snapshot:
-    """Replace the days on a branch with the pieces' rows, in one snapshot on exactly the head that `table` shows.
+def overwrite_days(
+    catalog: Catalog, table: Table, days: set[date], pieces: Iterable[pa.RecordBatch], *, branch: str, summary: dict[str, str]
+) -> Snapshot:
+    """Replace the days on a branch with the pieces' rows, in one snapshot on exactly the branch's head that `table` shows.
 
     Raises:
-        VerificationError: the pieces have a row of another day, or the branch has no such snapshot afterwards.
-        CommitFailedException: the branch has moved meanwhile.
+        VerificationError: the pieces have a row of another day.
+        ChangedMeanwhileError: the branch has moved meanwhile; another run writes it.
+        TransientError: no commit went through.
     """
+    name = ".".join(table.name())
     head = table.snapshot_by_name(branch)
     files = write_data_files(table, pieces)
-    new = data_files_by_day(table, files)
-    if strange := sorted(str(day) for day in new.keys() - days):
-        raise VerificationError(f"{'.'.join(table.name())}: rows of {strange} came with the days {sorted(map(str, days))}")
+    if strange := sorted(str(day) for day in data_files_by_day(table, files).keys() - days):
+        raise VerificationError(f"{name}: rows of {strange} came with the days {sorted(map(str, days))}")
+    properties = summary | {_REPLACE_PARTITIONS: "true", _WRITE_ID: uuid4().hex}
+    problem: Exception | None = None
+    for attempt in range(_TRIES):
+        try:
+            # Loaded anew, because commits to other branches count up the table's sequence number.
+            table = catalog.load_table(name)
+            now = table.snapshot_by_name(branch)
+            if now is not None and summary_of(now).get(_WRITE_ID) == properties[_WRITE_ID]:
+                return now
+            if now != head:
+                raise ChangedMeanwhileError(f"branch {branch} of {name} was written by another run meanwhile: clear this one when that is over")
+            _commit(table, days, files, branch, properties)
+        except Exception as error:
+            if not may_heal(error):
+                raise
+            problem = error
+            wait(name, attempt, error)
+    raise TransientError(f"no commit to branch {branch} of {name} went through in {_TRIES} tries; the last said: {problem}") from problem
+
+
+def _commit(table: Table, days: set[date], files: list[DataFile], branch: str, properties: dict[str, str]) -> None:
     without_library_retry(table)
-    properties = summary | {_REPLACE_PARTITIONS: "true"}
     with (
         table.transaction() as transaction,
         transaction.update_snapshot(snapshot_properties=properties, branch=branch).overwrite() as overwrite,
     ):
-        for day, old in data_files_by_day(table, head).items():
+        for day, old in data_files_by_day(table, table.snapshot_by_name(branch)).items():
             for file in old if day in days else ():
                 overwrite.delete_data_file(file)
         for file in files:
             overwrite.append_data_file(file)
-    made = table.snapshot_by_name(branch)
-    if made is None or made.parent_snapshot_id != (head.snapshot_id if head else None):
-        raise VerificationError(f"{'.'.join(table.name())}: branch {branch} does not show the commit that was just made")
-    return made

@@ -40,7 +40,7 @@ class RowRules:
         if self._rules:
             conditions = ", ".join(f"coalesce({condition}, false)" for condition in self._rules.values())
             self._connection.register("rows", rows)
-            found = self._connection.execute(f"SELECT {conditions} FROM rows").to_arrow_table()  # noqa: S608  # the contract's own conditions
+            found = self._connection.sql(f"SELECT {conditions} FROM rows").to_arrow_table()  # noqa: S608  # the contract's own conditions
             verdicts |= dict(zip(self._rules, found.columns, strict=True))
         first = pa.nulls(len(rows), pa.string())
         for name, verdict in reversed(verdicts.items()):

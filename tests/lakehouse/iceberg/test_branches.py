@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import BadRequestError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -37,7 +37,7 @@ def rows(day: date, *numbers: int) -> pa.RecordBatch:
 
 
 def write(catalog: SqlCatalog, branch: str, day: date, *numbers: int) -> None:
-    overwrite_days(start_branch(catalog, TABLE, branch), {day}, [rows(day, *numbers)], branch=branch, summary={"note": branch})
+    overwrite_days(catalog, start_branch(catalog, TABLE, branch), {day}, [rows(day, *numbers)], branch=branch, summary={"note": branch})
 
 
 def publish(catalog: SqlCatalog, table_name: str, branch: str) -> Published:
@@ -139,15 +139,38 @@ def test_a_published_branch_whose_reply_was_lost_counts_as_published(catalog, mo
 def test_rows_of_another_day_are_not_committed(catalog):
     table = start_branch(catalog, TABLE, "b")
     with pytest.raises(VerificationError, match=r"rows of \['2026-11-17'\]"):
-        overwrite_days(table, {MONDAY}, [rows(TUESDAY, 1)], branch="b", summary={})
+        overwrite_days(catalog, table, {MONDAY}, [rows(TUESDAY, 1)], branch="b", summary={})
     assert numbers(catalog.load_table(TABLE), "b") == []
 
 
-def test_an_overwrite_on_a_branch_that_moved_is_a_conflict(catalog):
+def test_an_overwrite_on_a_branch_that_moved_is_refused(catalog):
     table = start_branch(catalog, TABLE, "b")
-    overwrite_days(catalog.load_table(TABLE), {MONDAY}, [rows(MONDAY, 1)], branch="b", summary={})
-    with pytest.raises(CommitFailedException):
-        overwrite_days(table, {MONDAY}, [rows(MONDAY, 2)], branch="b", summary={})
+    overwrite_days(catalog, catalog.load_table(TABLE), {MONDAY}, [rows(MONDAY, 1)], branch="b", summary={})
+    with pytest.raises(ChangedMeanwhileError, match="branch b of db.ticks was written by another run"):
+        overwrite_days(catalog, table, {MONDAY}, [rows(MONDAY, 2)], branch="b", summary={})
+
+
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("error", [OSError("reset"), BadRequestError("can't add snapshot with sequence number 3, must be > 3")])
+def test_an_overwrite_whose_commit_went_wrong_looks_before_it_tries_again(catalog, monkeypatch, waits, applied, error):
+    table = start_branch(catalog, TABLE, "b")
+    commit, failures = catalog.commit_table, iter([error])
+
+    def faulty(*arguments):
+        if failure := next(failures, None):
+            if applied:
+                commit(*arguments)
+            raise failure
+        return commit(*arguments)
+
+    monkeypatch.setattr(catalog, "commit_table", faulty)
+    made = overwrite_days(catalog, table, {MONDAY}, [rows(MONDAY, 1)], branch="b", summary={})
+    table = catalog.load_table(TABLE)
+    assert numbers(table, "b") == [1]
+    assert made == table.snapshot_by_name("b")
+    assert len(table.snapshots()) == 2
 
 
 def test_a_branch_that_is_not_there_is_named(catalog):
