@@ -22,7 +22,7 @@ from include.assets import DASHBOARDS, Tag, contract
 from lakehouse_provider.operators.quality import ContractCheckOperator, ServiceLevelsOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
-TABLES = ("bronze_option_ticks", "daily_option_summary", "raw_logs", "image_metadata")
+TABLES = ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary", "raw_logs", "image_metadata")
 LEVELS = Path(__file__).resolve().parent.parent / "include" / "service_levels.yaml"
 
 with DAG(

@@ -14,6 +14,7 @@ from stack.installation import HOST, Installation
 
 TABLES = (
     "option_ticks_db.bronze_option_ticks",
+    "option_ticks_db.collected_option_ticks",
     "option_ticks_db.daily_option_summary",
     "logs_db.raw_logs",
     "media_db.image_metadata",

@@ -22,6 +22,7 @@ PIPELINE = (
     "bronze_raw_logs",
     "ship_logs",
     "upload_images",
+    "collect_tick_files",
     "bronze_option_ticks",
     "daily_option_summary",
     "sync_dashboards",
@@ -95,6 +96,7 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
         api.unpause(dag_id)
     logs = _start(api, "bronze_raw_logs", {"sample_rows": LOG_ROWS})
     images = _start(api, "upload_images", {"sample": True})
+    files = _start(api, "collect_tick_files", {"sample": True, "date": day.isoformat(), "quiet_seconds": 0})
     ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS}
     # It takes the place of the run that the scheduler makes at once for yesterday, with the default rows.
     own = datetime.combine(_yesterday(), TICKS_TIME, UTC)
@@ -103,6 +105,7 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
     runs["bronze_raw_logs"] = _finish(api, "bronze_raw_logs", logs)
     runs["ship_logs"] = _consumer(api, "ship_logs", runs, "bronze_raw_logs")
     runs["upload_images"] = _finish(api, "upload_images", images)
+    runs["collect_tick_files"] = _finish(api, "collect_tick_files", files)
     runs["bronze_option_ticks"] = _finish(api, "bronze_option_ticks", ticks)
     for consumer, producer in (
         ("daily_option_summary", "bronze_option_ticks"),

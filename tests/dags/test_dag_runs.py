@@ -24,6 +24,7 @@ RUNS = {
     "bronze_raw_logs": {"sample_rows": 300},
     "ship_logs": {},
     "upload_images": {"sample": True, "tag": "analytics"},
+    "collect_tick_files": {"sample": True, "date": YESTERDAY.isoformat(), "quiet_seconds": 0},
     "bronze_option_ticks": {"date": YESTERDAY.isoformat(), "days": 30, "rows": ROWS},
     "daily_option_summary": {},
     "sync_dashboards": {},

@@ -18,6 +18,7 @@ REPO = Path(__file__).resolve().parents[2]
 DAG_IDS = {
     "preflight",
     "bronze_option_ticks",
+    "collect_tick_files",
     "daily_option_summary",
     "bronze_raw_logs",
     "ship_logs",
@@ -111,7 +112,7 @@ def test_heavy_tasks_name_a_pool(parsed: dict[str, Any]) -> None:
     for place, task in tasks.items():
         if task["operator"] == "SparkSubmitOperator":
             assert task["pool"] == "spark", place
-        if task["operator"] in ("ContractCheckOperator", "ServiceLevelsOperator"):
+        if task["operator"] in ("ContractCheckOperator", "ServiceLevelsOperator", "AuditBranchOperator"):
             assert task["pool"] == "trino", place
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> 
         (
             "bronze_option_ticks",
             "bronze_raw_logs",
+            "collect_tick_files",
             "daily_option_summary",
             "preflight",
             "quality_and_service_levels",
@@ -46,6 +47,33 @@ def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> 
     assert {page["name"]: page["http_status"] for page in pipeline["pages"]}.items() >= {"Airflow": 200, "Superset": 200}.items()
     assert {level["name"] for level in pipeline["service_levels"]} >= {"trino_million_rows", "superset_chart", "log_search"}
     assert pipeline["peak_memory_mb"] > 1000
+
+
+def test_a_run_in_the_place_of_the_schedulers_own_lets_the_next_day_come(api: AirflowApi, pipeline: dict[str, Any]) -> None:
+    dag = api.call("GET", "/dags/bronze_option_ticks")
+    assert datetime.fromisoformat(dag["next_dagrun_run_after"]) > datetime.now(UTC)
+
+
+def test_collected_files_are_counted_and_the_bad_one_is_kept(stack: Installation, store: ObjectStore, pipeline: dict[str, Any]) -> None:
+    assert pipeline["tables"]["option_ticks_db.collected_option_ticks"]["rows"] == 1496
+    table = "option_ticks_db.collected_option_ticks"
+    assert query(stack, f"SELECT count(*) FROM ops_db.refused_records WHERE table_name = '{table}'") == [[4]]
+    kept = query(stack, f"SELECT kept_at FROM ops_db.refused_files WHERE table_name = '{table}'")
+    assert len(kept) == 1
+    assert store.read(kept[0][0].removeprefix("s3://lakehouse/")).startswith(b"<?xml")
+    summed = query(stack, "SELECT sum(tick_count) FROM option_ticks_db.daily_option_summary")[0][0]
+    assert summed == pipeline["tables"][TICKS]["rows"] + 1496
+
+
+def test_assets_say_what_a_run_added(api: AirflowApi, pipeline: dict[str, Any]) -> None:
+    for name in ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary", "raw_logs", "image_metadata"):
+        found = api.call("GET", f"/assets/events?name_pattern={name}&order_by=-timestamp&limit=50")["asset_events"]
+        extras = [event["extra"] for event in found if event["extra"].get("rows")]
+        assert extras, name
+        assert extras[0]["bytes"] > 0, name
+        assert extras[0]["files"] > 0, name
+        assert extras[0]["snapshot_id"], name
+        assert extras[0]["days"], name
 
 
 def test_the_report_has_the_rows_that_were_asked_for(pipeline: dict[str, Any]) -> None:

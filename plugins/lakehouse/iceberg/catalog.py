@@ -4,39 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.rest import RestCatalog
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
 
 # PyIceberg's REST client waits for ever on a server that accepts a connection and never answers (seconds: connect, read).
 TIMEOUT = (5, 60)
 
 
 def open_catalog(name: str, **properties: Any) -> Catalog:
-    """A PyIceberg catalog with a time limit on every call.
+    """A PyIceberg catalog with a time limit on every call, the first one included.
 
     Args:
         name: what the catalog is called in every engine, such as `hive_prod`.
         properties: PyIceberg's own properties (`uri`, `warehouse`, `credential`, `s3.endpoint`, …).
     """
-    if properties.get("type") == "hive":
+    kind = properties.get("type")
+    if kind == "hive":
         from lakehouse.iceberg.hive import GuardedHiveCatalog
 
         return GuardedHiveCatalog(name, **properties)
-    catalog = load_catalog(name, **properties)
-    if isinstance(catalog, RestCatalog):
+    return _TimedRestCatalog(name, **properties) if kind == "rest" else load_catalog(name, **properties)
+
+
+class _TimedRestCatalog(RestCatalog):
+    """A REST catalog whose sessions give up; they ask for a token and the server's settings as soon as they are made."""
+
+    def _config_headers(self, session: Session) -> None:
+        super()._config_headers(session)
         for prefix in ("http://", "https://"):
-            adapter = catalog._session.get_adapter(prefix)
-            catalog._session.mount(prefix, _with_timeout(adapter))
-    return catalog
+            session.mount(prefix, _TimedAdapter())
 
 
-def _with_timeout(adapter: requests.adapters.BaseAdapter) -> requests.adapters.BaseAdapter:
-    send = adapter.send
-
-    def send_in_time(*args: Any, **kwargs: Any) -> requests.Response:
-        kwargs["timeout"] = kwargs.get("timeout") or TIMEOUT
-        return send(*args, **kwargs)
-
-    adapter.send = send_in_time  # type: ignore[method-assign]
-    return adapter
+class _TimedAdapter(HTTPAdapter):
+    def send(self, request: PreparedRequest, **options: Any) -> Response:  # type: ignore[override]  # options are passed on as they come
+        options["timeout"] = options.get("timeout") or TIMEOUT
+        return super().send(request, **options)
