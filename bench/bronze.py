@@ -97,7 +97,10 @@ def _engines(catalog: Catalog) -> list[Result]:
         counts = {name: table.snapshot_by_name(name).summary["total-records"] for name in ("spark", "arrow")}  # type: ignore[union-attr,index]
         if set(counts.values()) != {str(rows)}:
             raise RuntimeError(f"{rows} rows were wanted, the branches have {counts}")
-        print(f"{rows:>11,} rows: Spark {spark.seconds:6.1f} s {spark.peak_mb:6.0f} MB, Arrow {arrow.seconds:6.1f} s {arrow.peak_mb:6.0f} MB", flush=True)
+        print(
+            f"{rows:>11,} rows: Spark {spark.seconds:6.1f} s {spark.peak_mb:6.0f} MB, Arrow {arrow.seconds:6.1f} s {arrow.peak_mb:6.0f} MB",
+            flush=True,
+        )
         results.append(Result("bronze", f"a day of {rows:,} ticks, Arrow / Spark", arrow.seconds, spark.seconds, "s", ""))
         results.append(Result("bronze", f"peak memory of {rows:,} ticks, Arrow / Spark", arrow.peak_mb, spark.peak_mb, "MB", ""))
         points.append((rows, spark, arrow))
@@ -142,7 +145,10 @@ def _xml(catalog: Catalog) -> list[Result]:
             rival = harness.run([sys.executable, "-m", "bench.bronze", "xml-whole", contract.table, str(file)], PYTHONPATH=str(REPO))
         finally:
             file.unlink()
-        print(f"{records:>11,} records: ours {ours.seconds:.1f} s {ours.peak_mb:.0f} MB, whole {rival.seconds:.1f} s {rival.peak_mb:.0f} MB", flush=True)
+        print(
+            f"{records:>11,} records: ours {ours.seconds:.1f} s {ours.peak_mb:.0f} MB, whole {rival.seconds:.1f} s {rival.peak_mb:.0f} MB",
+            flush=True,
+        )
         results.append(Result("bronze", f"XML of {records:,} records, ours / document whole", ours.seconds, rival.seconds, "s", ""))
         results.append(Result("bronze", f"peak memory of {records:,} XML records, ours / whole", ours.peak_mb, rival.peak_mb, "MB", "<= 1"))
     return results
@@ -161,7 +167,11 @@ def _commits(catalog: Catalog) -> list[Result]:
 
         now = pa.array([datetime.now(UTC)] * 100, pa.timestamp("us", tz="UTC"))
         return [
-            Input(f"{prefix}{number:060d}", f"{prefix}{number}", pa.table({"timestamp": now, "symbol": ["X"] * 100, "ingest_time": now, "source_file": ["f"] * 100}))
+            Input(
+                f"{prefix}{number:060d}",
+                f"{prefix}{number}",
+                pa.table({"timestamp": now, "symbol": ["X"] * 100, "ingest_time": now, "source_file": ["f"] * 100}),
+            )
             for number in range(FILES)
         ]
 

@@ -50,7 +50,9 @@ with DAG(
     max_active_runs=1,
     params={
         "sample": Param(default=False, type="boolean", description="First put sample files of the day there"),
-        "date": Param(None, type=["null", "string"], format="date", description="Day of the sample files (UTC); empty: the data interval's"),
+        "date": Param(
+            None, type=["null", "string"], format="date", description="Day of the sample files (UTC); empty: the data interval's"
+        ),
         "quiet_seconds": Param(
             60, type="integer", minimum=0, maximum=86_400, description="Leave files alone that changed within so many seconds"
         ),

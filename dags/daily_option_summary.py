@@ -32,7 +32,8 @@ def merge() -> dict[str, Any]:
     """Merges the touched days and reads the counts back."""
     from datetime import date
 
-    from include.summary import facts, merge as merge_days
+    from include.summary import facts
+    from include.summary import merge as merge_days
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
     from lakehouse_provider.hooks.trino import trino_cursor
 
@@ -55,7 +56,9 @@ def report_missing() -> list[str]:
     days_back = get_current_context()["params"]["look_back_days"]
     days = [day.isoformat() for day in missing_days(trino_cursor(), datetime.now(UTC).date() - timedelta(days=1), days_back)]
     if days:
-        log.warning("%d days have no tick in the last %d: %s. The param start_missing has them written", len(days), days_back, ", ".join(days))
+        log.warning(
+            "%d days have no tick in the last %d: %s. The param start_missing has them written", len(days), days_back, ", ".join(days)
+        )
     else:
         log.info("no day is missing in the last %d", days_back)
     return days
@@ -82,7 +85,9 @@ with DAG(
     max_active_runs=1,
     params={
         "look_back_days": Param(30, type="integer", minimum=1, maximum=3650, description="Missing days are looked for in so many days"),
-        "start_missing": Param(default=False, type="boolean", description="Start bronze_option_ticks for the missing days, and for no other"),
+        "start_missing": Param(
+            default=False, type="boolean", description="Start bronze_option_ticks for the missing days, and for no other"
+        ),
         "missing_rows": Param(1_000_000, type="integer", minimum=1, maximum=100_000_000, description="Ticks of each missing day"),
     },
     default_args=default_args(),

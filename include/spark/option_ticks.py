@@ -191,9 +191,7 @@ def _session(
     return minutes, opening * np.exp(steps.cumsum()), busy.cumsum() / busy.sum()
 
 
-def _option_price(
-    spot: NDArray[np.float64], strike: float, years: float, volatility: float, *, is_call: bool
-) -> NDArray[np.float64]:
+def _option_price(spot: NDArray[np.float64], strike: float, years: float, volatility: float, *, is_call: bool) -> NDArray[np.float64]:
     """Intrinsic value, and a time value that fades away from the money.
 
     At the money it is 0.4 * spot * volatility * sqrt(years) (Brenner and Subrahmanyam, "A Simple Formula to Compute the Implied Standard
@@ -201,7 +199,8 @@ def _option_price(
     """
     intrinsic = np.maximum(spot - strike if is_call else strike - spot, 0)
     spread = spot * volatility * np.sqrt(years)
-    return np.maximum(intrinsic + 0.4 * spread * np.exp(-1.2 * np.abs(spot - strike) / spread), 0.05)
+    price: NDArray[np.float64] = np.maximum(intrinsic + 0.4 * spread * np.exp(-1.2 * np.abs(spot - strike) / spread), 0.05)
+    return price
 
 
 def _cents(prices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -130,9 +130,7 @@ def literal(name: str, value: Any, engine: str) -> str:
 
 
 def insert(engine: str, table: str) -> str:
-    rows = [
-        f"({number}, {', '.join(literal(name, value_of(name, number), engine) for name in TYPES)})" for number in range(ROWS)
-    ]
+    rows = [f"({number}, {', '.join(literal(name, value_of(name, number), engine) for name in TYPES)})" for number in range(ROWS)]
     return f"INSERT INTO {table} VALUES {', '.join(rows)}"
 
 
@@ -146,7 +144,9 @@ def make(catalog: Catalog, name: str) -> str:
 
     with suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace("test_db")
-    catalog.create_table(f"test_db.{name}", Schema(*fields), partition_spec=PartitionSpec(PartitionField(moment, 1000, DayTransform(), "moment_day")))
+    catalog.create_table(
+        f"test_db.{name}", Schema(*fields), partition_spec=PartitionSpec(PartitionField(moment, 1000, DayTransform(), "moment_day"))
+    )
     return f"test_db.{name}"
 
 
@@ -179,7 +179,12 @@ def spark_columns() -> list[str]:
             return f"unix_micros(CAST({name} AS timestamp))"
         if name in ("single", "twice"):
             return f"CAST({name} AS double)"
-        named = {"moment": f"unix_micros({name})", "day": f"unix_date({name})", "money": f"CAST({name} AS string)", "bytes": f"lower(hex({name}))"}
+        named = {
+            "moment": f"unix_micros({name})",
+            "day": f"unix_date({name})",
+            "money": f"CAST({name} AS string)",
+            "bytes": f"lower(hex({name}))",
+        }
         return named.get(name, name)
 
     return list(map(expression, TYPES))

@@ -19,6 +19,7 @@ from include.sample_data import tick_files
 from lakehouse.contracts import Contract, load
 from lakehouse.iceberg.table import ensure_table
 from lakehouse.objects import ObjectStore
+from lakehouse.xml_ingest import load as xml_load
 from lakehouse.xml_ingest.load import Loaded, closed_files, groups, load_group
 from lakehouse.xml_ingest.parse import Feed
 from stack.installation import Installation
@@ -84,6 +85,34 @@ def test_the_same_files_taken_by_two_runs_at_once_are_loaded_once(
         counts = list(pool.map(lambda _: load_group(store, catalog, made, FEED, closed, name=made.table), range(2)))
     assert sum(count.records_loaded for count in counts) == 12
     assert query(stack, f"SELECT count(*) FROM {made.table}") == [[12]]
+    assert list(store.list(landing)) == []
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as one process can play it."""
+
+
+@pytest.mark.parametrize("point", ["the commit", "the first move"])
+def test_a_kill_before_a_step_leaves_the_files_there_and_the_next_run_completes_the_work(
+    catalog: Catalog, store: ObjectStore, stack: Installation, made: Contract, fresh_name: str, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    landing = f"landing/{fresh_name}/"
+    for name, body in tick_files.files(DAY):
+        store.put(landing + name, body)
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((xml_load, "append_once", kill) if point == "the commit" else (store, "move", kill)))
+        with pytest.raises(Killed):
+            run(store, catalog, made, landing)
+    assert len(list(store.list(landing))) == 5
+    again = run(store, catalog, made, landing)
+    assert again.files_read == 5
+    assert query(stack, f"SELECT count(*) FROM {made.table}") == [[1496]]
+    assert query(stack, f"SELECT count(*) FROM ops_db.refused_records WHERE table_name = '{made.table}'") == [[4]]
+    assert query(stack, f"SELECT count(*) FROM ops_db.refused_files WHERE table_name = '{made.table}'") == [[1]]
     assert list(store.list(landing)) == []
 
 

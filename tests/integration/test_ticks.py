@@ -96,9 +96,7 @@ def test_three_days_in_parallel_and_a_write_in_between_all_end_on_main(catalog: 
     drop_branch(catalog, made.table, "between")
 
 
-def test_a_failed_audit_names_the_branch_and_rows_and_leaves_main_as_it_was(
-    catalog: Catalog, stack: Installation, made: Contract
-) -> None:
+def test_a_failed_audit_names_the_branch_and_rows_and_leaves_main_as_it_was(catalog: Catalog, stack: Installation, made: Contract) -> None:
     write(catalog, made, {DAY: 300}, "good")
     publish(catalog, made.table, "good", branch_head(catalog.load_table(made.table), "good").snapshot_id)
     before = catalog.load_table(made.table).current_snapshot()

@@ -19,7 +19,9 @@ def to_markdown(contract: Contract, source: Path) -> str:
     ]
     for column in contract.columns:
         name = f"{column.name} (key)" if column.name in contract.primary_key else column.name
-        lines.append(f"| {name} | {column.type} | {'yes' if column.required else ''} | {_cell(column.description)} | {column.classification or ''} |")
+        lines.append(
+            f"| {name} | {column.type} | {'yes' if column.required else ''} | {_cell(column.description)} | {column.classification or ''} |"
+        )
     lines += ["", "## Layout", f"Partitioned by {_list(contract.partitioning)}; sorted by {_list(contract.sort_order)}.", ""]
     lines += ["| property | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in sorted(contract.properties.items()))]
     lines += ["", "## Rules"]
@@ -28,7 +30,9 @@ def to_markdown(contract: Contract, source: Path) -> str:
     for check in contract.checks:
         measured = check.metric or "own query"
         where = f" of {check.column}" if check.column else ""
-        lines.append(f"| {check.check_id} | {check.severity} | {_cell(check.description)} | {measured}{where} {check.operator} {check.threshold:g} |")
+        lines.append(
+            f"| {check.check_id} | {check.severity} | {_cell(check.description)} | {measured}{where} {check.operator} {check.threshold:g} |"
+        )
     if not contract.checks:
         lines.append("None of its own.")
     lines += ["", "## Promises"]

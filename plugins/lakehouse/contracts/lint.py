@@ -129,7 +129,9 @@ def _pages(paths: list[Path], folder: Path, *, write: bool) -> list[Finding]:
             page.write_text(text)
         return []
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text() != text]
-    return [Finding(page, 1, "not what its contract says: run `make tables`") for page in [*stale, *(set(folder.glob("*.md")) - pages.keys())]]
+    return [
+        Finding(page, 1, "not what its contract says: run `make tables`") for page in [*stale, *(set(folder.glob("*.md")) - pages.keys())]
+    ]
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ def publish(catalog: Catalog, table_name: str, branch: str, snapshot_id: int) ->
             made = branch_head(table, branch)
             if made.snapshot_id != snapshot_id:
                 raise ChangedMeanwhileError(
-                    f"branch {branch} of {table_name} was written again after its audit (snapshot {snapshot_id} is now {made.snapshot_id}): "
-                    "another run has the same days; clear this one from its writing task on when that is over"
+                    f"branch {branch} of {table_name} was written again after its audit (snapshot {snapshot_id} is now "
+                    f"{made.snapshot_id}): another run has the same days; clear this one from its writing task on when that is over"
                 )
             if is_published(table, made):
                 return Published.DONE
@@ -145,7 +145,7 @@ def _clashing(table: Table, branch: str, made: Snapshot) -> bool:
         moved = True
         if both := sorted(day.isoformat() for day in own & touched_days(table, snapshot)):
             raise ChangedMeanwhileError(
-                f"{'.'.join(table.name())}: main got other rows of {', '.join(both)} in snapshot {snapshot.snapshot_id} after branch {branch} "
-                "was made; main is left as it is. Look at both, then clear the run to write the branch anew, or drop the branch"
+                f"{'.'.join(table.name())}: main got other rows of {', '.join(both)} in snapshot {snapshot.snapshot_id} after branch "
+                f"{branch} was made; main is left as it is. Look at both, then clear the run to write the branch anew, or drop the branch"
             )
     return moved

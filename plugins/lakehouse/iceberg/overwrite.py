@@ -48,7 +48,9 @@ def overwrite_days(
             if now is not None and summary_of(now).get(_WRITE_ID) == properties[_WRITE_ID]:
                 return now
             if now != head:
-                raise ChangedMeanwhileError(f"branch {branch} of {name} was written by another run meanwhile: clear this one when that is over")
+                raise ChangedMeanwhileError(
+                    f"branch {branch} of {name} was written by another run meanwhile: clear this one when that is over"
+                )
             _commit(table, days, files, branch, properties)
         except Exception as error:
             if not may_heal(error):

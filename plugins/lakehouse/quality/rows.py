@@ -33,7 +33,7 @@ class RowRules:
         self._connection = duckdb.connect()
 
     def broken(self, rows: pa.Table) -> list[str | None]:
-        """The first rule that each row breaks, None where it breaks none; names are `missing_<column>`, `unknown_<column>`, or the rule's id."""
+        """The first rule that each row breaks: `missing_<column>`, `unknown_<column>`, or the rule's id; None where it breaks none."""
         verdicts = {f"missing_{name}": pc.is_null(rows[name]) for name in self._required if name in rows.column_names}
         for name, values in self._known.items():
             verdicts[f"unknown_{name}"] = pc.and_(pc.is_valid(rows[name]), pc.invert(pc.is_in(rows[name], value_set=values)))

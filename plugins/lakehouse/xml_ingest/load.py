@@ -66,12 +66,13 @@ class Loaded:
             raise CountError(f"{table}: {self} does not add up; what was not taken is still in the landing prefix")
 
 
-@dataclass
+@dataclass(eq=False)
 class _File:
-    """A landed file on its way: its content's checksum, and what was found in it."""
+    """A landed file on its way: its content's checksum, its copy here, and what was found in it."""
 
     entry: StoredObject
     checksum: str
+    path: Path
     read: int = 0
     rows: pa.Table | None = None
     refusals: pa.Table | None = None
@@ -114,8 +115,8 @@ def load_group(
 ) -> Loaded:
     """Load the files in one commit, then move them to `archive/<name>/` or `refused/<name>/`.
 
-    The rows are safe before a refusal is noted, and a refusal is noted before a file is moved: a kill at any point leaves the file in
-    the landing prefix, and the next run finds by its checksum what was done.
+    Refusals are noted first, then the rows are committed, then the files are moved: a kill at any point leaves the files in the landing
+    prefix, and the next run notes and loads what is missing.
 
     Raises:
         CountError: the counts do not add up; the files stay where they are.
@@ -126,26 +127,26 @@ def load_group(
     left = 0
     files: list[_File] = []
     with TemporaryDirectory(prefix="xml-") as folder:
-        for number, entry in enumerate(entries):
-            path = Path(folder) / str(number)
-            with room_in(path.parent):
+        with room_in(Path(folder)):
+            for number, entry in enumerate(entries):
+                path = Path(folder) / str(number)
                 checksum = store.download(entry, path)
-            if checksum is None:  # Changed or taken since it was listed.
-                left += 1
-                continue
-            file = _File(entry, checksum)
-            twin = next((other for other in files if other.checksum == checksum), None)
-            if twin is not None:
+                if checksum is None:  # Changed or taken since it was listed.
+                    left += 1
+                else:
+                    files.append(_File(entry, checksum, path))
+            known = loaded_checksums(catalog, table, [file.checksum for file in files])
+            first: dict[str, _File] = {}
+            for file in files:
+                twin = first.setdefault(file.checksum, file)
+                if twin is file and file.checksum not in known:
+                    _read(file, contract, feed, rules)
                 file.refused = twin.refused
-            elif not loaded_checksums(catalog, table, [checksum]):
-                with room_in(path.parent):
-                    _read(file, path, contract, feed, rules)
-            path.unlink()
-            files.append(file)
+                file.path.unlink()
+        for file in first.values():
+            _note_refusals(store, catalog, contract, file, name)
         inputs = [Input(file.checksum, file.entry.key, file.rows) for file in files if file.rows is not None]
         appended = append_once(catalog, contract.table, inputs)
-        for file in files:
-            _note_refusals(store, catalog, contract, file, name)
     fresh = [file for file in files if file.checksum in appended.loaded and file.rows is not None]
     # A rival may have loaded a file between our look and our commit: its records were read here, and count for nothing.
     counts = Loaded(
@@ -167,17 +168,17 @@ def load_group(
     return counts
 
 
-def _read(file: _File, path: Path, contract: Contract, feed: Feed, rules: RowRules) -> None:
+def _read(file: _File, contract: Contract, feed: Feed, rules: RowRules) -> None:
     """Read the file's records into memory-mapped tables of rows and refusals beside it."""
     started = time.monotonic()
     # Whether a required value is missing is for the rules to say, one row at a time.
     fields_of_table = schema_to_pyarrow(schemas.schema(contract), include_field_ids=False)
     target = pa.schema([field.with_nullable(True) for field in fields_of_table])  # noqa: FBT003  # pyarrow's own way
-    rows_path, refusals_path = path.with_suffix(".rows"), path.with_suffix(".refusals")
+    rows_path, refusals_path = file.path.with_suffix(".rows"), file.path.with_suffix(".refusals")
     now = datetime.now(UTC)
     try:
-        with pa.ipc.new_file(rows_path, target) as rows, pa.ipc.new_file(refusals_path, _REFUSALS) as refusals:
-            stream = feed.records(path)
+        with pa.ipc.new_file(str(rows_path), target) as rows, pa.ipc.new_file(str(refusals_path), _REFUSALS) as refusals:
+            stream = feed.records(file.path)
             while records := list(islice(stream, _BATCH_RECORDS)):
                 file.read += len(records)
                 good = [record for record in records if record.problem is None]

@@ -63,11 +63,10 @@ class AuditBranchOperator(LakehouseOperator):
                 failures.append(f"{result.check_id}: {result.description}; measured {result.measured}, wanted {result.threshold}")
                 failures += [f"  such as {row}" for row in sample(cursor, contract, result.check_id, source)]
         if failures:
-            raise ChecksFailedError(
-                f"branch {self.branch} of {contract.table} (snapshot {head.snapshot_id}) is not published, main is as it was:\n  "
-                + "\n  ".join(failures)
-                + f"\nlook at it in Trino: SELECT * FROM {contract.table} FOR VERSION AS OF '{self.branch}'"
-            )
+            where = f"branch {self.branch} of {contract.table} (snapshot {head.snapshot_id})"
+            lines = [f"{where} is not published, main is as it was:", *failures]
+            query = f"SELECT * FROM {contract.table} FOR VERSION AS OF '{self.branch}'"  # noqa: S608  # shown, not run
+            raise ChecksFailedError("\n  ".join(lines) + f"\nlook at it in Trino: {query}")
         return head.snapshot_id
 
 

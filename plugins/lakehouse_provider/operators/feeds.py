@@ -126,9 +126,7 @@ class ReconcileFilesOperator(LakehouseOperator):
 
     template_fields: Sequence[str] = ("listed", "counts")
 
-    def __init__(
-        self, *, contract: Path, listed: Any, counts: Any, catalog_conn_id: str = "lakehouse_catalog", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, contract: Path, listed: Any, counts: Any, catalog_conn_id: str = "lakehouse_catalog", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.contract, self.listed, self.counts, self.catalog_conn_id = contract, listed, counts, catalog_conn_id
 
