@@ -1,4 +1,4 @@
-"""Appends under every interleaving of lost replies, kills, retries and rivals: the table holds each acknowledged input once, and no other."""
+"""Appends under every interleaving of lost replies, kills, retries and rivals: each acknowledged input is there once, and no other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Appends(RuleBasedStateMachine):
         self.catalog = SqlCatalog("machine", uri=f"sqlite:///{self.folder}/catalog.db", warehouse=f"file://{self.folder}/warehouse")
         ensure_ops_tables(self.catalog)
         self.catalog.create_namespace("db")
-        self.catalog.create_table(TABLE, schema=Schema(NestedField(1, "key", StringType(), required=True), NestedField(2, "number", LongType())))
+        schema = Schema(NestedField(1, "key", StringType(), required=True), NestedField(2, "number", LongType()))
+        self.catalog.create_table(TABLE, schema=schema)
         self.acknowledged: set[str] = set()
         self.in_doubt: set[str] = set()
         self.commit = self.catalog.commit_table
@@ -128,5 +129,7 @@ class Appends(RuleBasedStateMachine):
 @pytest.mark.fault(11)
 def test_every_interleaving_leaves_each_acknowledged_input_once(monkeypatch):
     monkeypatch.setattr(commits.time, "sleep", lambda _: None)
-    Appends.TestCase.settings = settings(max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+    Appends.TestCase.settings = settings(
+        max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    )
     Appends.TestCase().runTest()

@@ -115,7 +115,7 @@ def test_a_branch_that_was_written_again_after_its_audit_is_not_published(catalo
     write(catalog, "b", MONDAY, 1)
     audited = branch_head(catalog.load_table(TABLE), "b").snapshot_id
     write(catalog, "b", MONDAY, 2)
-    with pytest.raises(ChangedMeanwhileError, match="branch b of db.ticks was written again after its audit"):
+    with pytest.raises(ChangedMeanwhileError, match=r"branch b of db\.ticks was written again after its audit"):
         branches.publish(catalog, TABLE, "b", audited)
     assert numbers(catalog.load_table(TABLE)) == []
 
@@ -146,7 +146,7 @@ def test_rows_of_another_day_are_not_committed(catalog):
 def test_an_overwrite_on_a_branch_that_moved_is_refused(catalog):
     table = start_branch(catalog, TABLE, "b")
     overwrite_days(catalog, catalog.load_table(TABLE), {MONDAY}, [rows(MONDAY, 1)], branch="b", summary={})
-    with pytest.raises(ChangedMeanwhileError, match="branch b of db.ticks was written by another run"):
+    with pytest.raises(ChangedMeanwhileError, match=r"branch b of db\.ticks was written by another run"):
         overwrite_days(catalog, table, {MONDAY}, [rows(MONDAY, 2)], branch="b", summary={})
 
 
