@@ -20,7 +20,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from dags._policy import SPARK_POOL, START_DATE, TRINO_POOL, default_args
+from dags._policy import DECODE_POOL, SPARK_POOL, START_DATE, TRINO_POOL, default_args
 from include.assets import BRONZE_OPTION_TICKS, Tag, contract
 from lakehouse_provider.operators.branches import AuditBranchOperator, PublishBranchOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
@@ -62,7 +62,7 @@ def choose_engine(planned: dict[str, Any]) -> str:
     return f"write_with_{planned['engine']}" if planned["engine"] else "verify"
 
 
-@task(execution_timeout=timedelta(hours=2))
+@task(pool=DECODE_POOL, execution_timeout=timedelta(hours=2))
 def write_with_arrow(planned: dict[str, Any]) -> int:
     """Writes the days to their branch without Spark; returns the number of rows."""
     from include import ticks

@@ -6,8 +6,8 @@ go to `ops_db.refused_records` with file, line and reason, and the others are lo
 **Inputs**: files `landing/ticks/*.xml` as `include/feeds/ticks.xsd` describes them. **Outputs**: the table, and the asset
 `collected_option_ticks`.
 
-**On call**: clear the failed task; nothing is loaded twice. "Too many refused" means that the good records are safe and a source sends
-nonsense. Old failures may be ignored once a later run is green.
+**On call**: clear the failed task; nothing is loaded twice. "Too many refused" in `reconcile` means that the good records are safe and a
+source sends nonsense: clearing it does not help, the runbook says what does. Old failures may be ignored once a later run is green.
 Runbook: [collect_tick_files](/lakehouse/runbooks/collect_tick_files)
 """
 

@@ -1,6 +1,6 @@
 """# daily_option_summary
 Merges the ticks, generated and collected, into `option_ticks_db.daily_option_summary` with Trino, one row per day and symbol. Only days
-whose ticks and summary differ are touched, and those that the ticks' event names. Days without a tick are named; with the param
+whose ticks and summary differ are touched, and those that the ticks' event names. Days without a generated tick are named; with the param
 `start_missing` they, and they alone, are written by runs of `bronze_option_ticks`.
 
 **Inputs**: `option_ticks_db.bronze_option_ticks`, `collected_option_ticks`. **Output**: the table, and the asset `daily_option_summary`.
@@ -95,4 +95,6 @@ with DAG(
     contracts = [contract(name) for name in ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary")]
     found = report_missing()
     EnsureTablesOperator(task_id="ensure_table", contracts=contracts) >> merge() >> found
-    TriggerDagRunOperator.partial(task_id="start_missing", trigger_dag_id=TICKS_DAG).expand_kwargs(runs_to_start(found))
+    TriggerDagRunOperator.partial(task_id="start_missing", trigger_dag_id=TICKS_DAG, skip_when_already_exists=True).expand_kwargs(
+        runs_to_start(found)
+    )

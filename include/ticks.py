@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PARTITION_FIELD = "timestamp_day"
 # Up to this many rows the Arrow way is quicker than a Spark session on the same machine; see docs/performance.md.
-ARROW_ROWS = 2_000_000
+ARROW_ROWS = 10_000_000
 ENGINES = ("auto", "spark", "arrow")
 
 

@@ -97,7 +97,7 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
     logs = _start(api, "bronze_raw_logs", {"sample_rows": LOG_ROWS})
     images = _start(api, "upload_images", {"sample": True})
     files = _start(api, "collect_tick_files", {"sample": True, "date": day.isoformat(), "quiet_seconds": 0})
-    ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS}
+    ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS, "engine": "spark"}
     # It takes the place of the run that the scheduler makes at once for yesterday, with the default rows.
     own = datetime.combine(_yesterday(), TICKS_TIME, UTC)
     taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks", limit=100)}

@@ -84,8 +84,8 @@ def listed_series() -> list[Series]:
 
 
 def recipe(rows: int, seed: int) -> str:
-    """What decides a day's values, besides the day."""
-    return f"v3/{seed}/{rows}"
+    """What decides a day's values, besides the day: this code, the listed series, seed and rows."""
+    return f"v3-{crc32(UNDERLYINGS.read_bytes()):08x}/{seed}/{rows}"
 
 
 def recipes(days: dict[date, int], seed: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from include.logs import to_row
 from include.spark.option_ticks import TICK_SCHEMA
 from lakehouse.contracts import Contract, load_folder
 from lakehouse.dashboards.superset import read_folder
@@ -47,7 +48,7 @@ def test_the_tick_job_writes_the_columns_of_its_contract():
 
 def test_a_parsed_line_has_the_columns_of_raw_logs():
     contract = OURS["logs_db.raw_logs"]
-    (row,), _ = parse_lines(contract, b"{}", checksum="c", place="p", ingest_time=datetime.now(UTC))
+    (row,), _ = parse_lines(contract, b"{}", checksum="c", place="p", ingest_time=datetime.now(UTC), to_row=to_row)
     assert set(row) == set(contract.column_names)
 
 

@@ -42,6 +42,7 @@ DEFAULT_PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
     "write.target-file-size-bytes": "134217728",
 }
+_CUSTOM = {"iceberg.partitioning", "iceberg.sortOrder", "iceberg.properties", "refusedThreshold", "runbook"}
 _METRICS = ("rowCount", "nullValues", "missingValues", "invalidValues", "duplicateValues")
 
 
@@ -136,7 +137,7 @@ def load(path: Path) -> Contract:
     if not table.physicalName or table.physicalName.count(".") != 1:
         raise ConfigurationError(f"{path}: `physicalName` must be `<schema>.<table>`, not {table.physicalName!r}")
     columns = _columns(path, table)
-    custom = _custom(table.customProperties)
+    custom = _custom(path, table.customProperties)
     sla = {entry.property: entry for entry in document.slaProperties or []}
     freshness, retention = sla.get("freshness"), sla.get("retention")
     return Contract(
@@ -160,9 +161,12 @@ def load(path: Path) -> Contract:
 
 def _share(path: Path, value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{path}: `refusedThreshold` is {value!r}: write a share such as 0.05") from error
+        share = float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"{path}: `refusedThreshold` is {value!r}: write a share such as 0.05")
+    return share
 
 
 def _hours(path: Path, entry: ServiceLevelAgreementProperty) -> float:
@@ -182,6 +186,9 @@ def _columns(path: Path, table: SchemaObject) -> tuple[Column, ...]:
         columns.append(Column(prop.name, prop.physicalType, required, prop.description or "", prop.classification))
     if not columns:
         raise ConfigurationError(f"{path}: the table has no columns under `properties`")
+    names = [column.name for column in columns]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"{path}: the columns {doubled} are there more than once")
     return tuple(columns)
 
 
@@ -206,6 +213,8 @@ def _check(path: Path, rule: DataQuality, column: str | None) -> Check:
         raise ConfigurationError(f"{where}: write a `metric` ({', '.join(_METRICS)}), or `type: sql` with a `query`")
     if column is None and rule.metric not in (None, "rowCount") and not (rule.arguments or {}).get("properties"):
         raise ConfigurationError(f"{where}: {rule.metric} is about a column: put it under one, or name `arguments.properties`")
+    if rule.metric == "invalidValues" and not {"validValues", "pattern"} & (rule.arguments or {}).keys():
+        raise ConfigurationError(f"{where}: invalidValues needs `arguments.validValues` or `arguments.pattern`")
     operator, threshold = thresholds[0]
     return Check(
         check_id=rule.id,
@@ -220,5 +229,10 @@ def _check(path: Path, rule: DataQuality, column: str | None) -> Check:
     )
 
 
-def _custom(properties: list[CustomProperty] | None) -> dict[str, Any]:
-    return {entry.property or "": entry.value for entry in properties or []}
+def _custom(path: Path, properties: list[CustomProperty] | None) -> dict[str, Any]:
+    custom = {entry.property or "": entry.value for entry in properties or []}
+    if unknown := sorted(custom.keys() - _CUSTOM):
+        raise ConfigurationError(f"{path}: unknown customProperties {unknown}; known are {sorted(_CUSTOM)}")
+    if not isinstance(custom.get("iceberg.properties", {}), dict):
+        raise ConfigurationError(f"{path}: `iceberg.properties` must be names and values, not {custom['iceberg.properties']!r}")
+    return custom

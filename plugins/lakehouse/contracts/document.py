@@ -42,7 +42,7 @@ def to_markdown(contract: Contract, source: Path) -> str:
         lines.append(f"- Kept for {contract.retention_days} days.")
     lines.append(f"- At most {contract.refused_threshold:.0%} of a run's inputs may be refused.")
     if contract.runbook:
-        lines.append(f"- Runbook: [{Path(contract.runbook).stem}](../{Path(contract.runbook).relative_to('docs').as_posix()})")
+        lines.append(f"- Runbook: [{Path(contract.runbook).stem}](../../{Path(contract.runbook).as_posix()})")
     return "\n".join(lines) + "\n"
 
 
@@ -51,4 +51,4 @@ def _list(names: tuple[str, ...]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text.replace("|", "\\|").replace("\r", " ").replace("\n", " ")

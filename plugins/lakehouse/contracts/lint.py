@@ -49,7 +49,11 @@ def lint(path: Path, root: Path = Path()) -> list[Finding]:
         mark = getattr(error, "problem_mark", None)
         return [Finding(path, mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', error)}")]
     schema = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text())
-    against_standard = {
+    doubled = [
+        Finding(path, key.start_mark.line + 1, f"the key {key.value} is there twice; the second one would silently win")
+        for key in _doubled_keys(node)
+    ]
+    against_standard = dict.fromkeys(doubled) | {
         Finding(path, _line(node, error.absolute_path), f"not of the standard: {error.message}"): None
         for error in Draft201909Validator(schema).iter_errors(document)
     }
@@ -70,10 +74,11 @@ def _conventions(contract: Contract, root: Path) -> Iterator[str]:
     schema = schemas.schema(contract)
     schemas.partition_spec(contract, schema)
     known = set(contract.column_names)
+    named = [name for check in contract.checks for name in dict(check.arguments).get("properties", [])]
     for kind, names in (
         ("iceberg.sortOrder", contract.sort_order),
         ("slaProperties freshness", [contract.freshness_column] if contract.freshness_column else []),
-        ("quality", [check.column for check in contract.checks if check.column]),
+        ("quality", named),
     ):
         for name in names:
             if name not in known:
@@ -83,11 +88,25 @@ def _conventions(contract: Contract, root: Path) -> Iterator[str]:
         if check.query:
             # Other tables may be named in a rule; their columns are not ours to know.
             query = parse_query(check)
-            own = {column.name for column in query.find_all(exp.Column)} if len(list(query.find_all(exp.Table))) == 1 else set()
-            for name in sorted(own - known):
+            own = {column.name.lower() for column in query.find_all(exp.Column)} if len(list(query.find_all(exp.Table))) == 1 else set()
+            given = {alias.alias.lower() for alias in query.find_all(exp.Alias)}
+            for name in sorted(own - given - {name.lower() for name in known}):
                 yield f"rule {check.check_id} names the column {name}, which the contract does not have"
     if contract.runbook and not (root / contract.runbook).exists():
         yield f"the runbook {contract.runbook} does not exist"
+
+
+def _doubled_keys(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key
+            seen.add(key.value)
+            yield from _doubled_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _doubled_keys(value)
 
 
 def _line(node: yaml.Node | None, place: Sequence[Any]) -> int:
@@ -111,12 +130,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     findings = [finding for path in paths for finding in lint(path)]
     if not paths:
         findings.append(Finding(options.folders[0], 0, "there is no *.odcs.yaml"))
+    findings += _same_table(paths) if not findings else []
     if options.docs and not findings:
         findings += _pages(paths, options.docs, write=options.write)
     for finding in findings:
         print(finding, file=sys.stderr)  # noqa: T201  # a command's output
     print(f"{len(paths)} contracts, {len(findings)} findings")  # noqa: T201
     return 1 if findings else 0
+
+
+def _same_table(paths: list[Path]) -> list[Finding]:
+    tables: dict[str, Path] = {}
+    twice = [(path, load(path).table) for path in paths]
+    return [Finding(path, 1, f"{tables[table]} is of {table} too") for path, table in twice if tables.setdefault(table, path) != path]
 
 
 def _pages(paths: list[Path], folder: Path, *, write: bool) -> list[Finding]:

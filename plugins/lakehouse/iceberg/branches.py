@@ -122,10 +122,25 @@ def is_published(table: Table, made: Snapshot) -> bool:
 
 
 def drop_branch(catalog: Catalog, table_name: str, branch: str) -> None:
-    """Remove a branch; nothing happens where there is none."""
-    table = catalog.load_table(table_name)
-    if branch in table.refs() and branch != MAIN_BRANCH:
-        table.manage_snapshots().remove_branch(branch).commit()
+    """Remove a branch; nothing happens where there is none.
+
+    Raises:
+        TransientError: the catalog kept failing.
+    """
+    problem: Exception | None = None
+    for attempt in range(_TRIES):
+        try:
+            table = catalog.load_table(table_name)
+            if branch in table.refs() and branch != MAIN_BRANCH:
+                table.manage_snapshots().remove_branch(branch).commit()
+        except Exception as error:
+            if not may_heal(error):
+                raise
+            problem = error
+            wait(table_name, attempt, error)
+        else:
+            return
+    raise TransientError(f"branch {branch} of {table_name} could not be dropped in {_TRIES} tries; the last said: {problem}")
 
 
 def _clashing(table: Table, branch: str, made: Snapshot) -> bool:

@@ -14,6 +14,7 @@ from itertools import count
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
@@ -22,7 +23,7 @@ from lakehouse.iceberg.schema import to_table_types
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 << 20
+CHUNK_BYTES = 128 << 20
 
 
 def write_data_files(table: Table, pieces: Iterable[pa.Table | pa.RecordBatch], *, chunk_bytes: int = CHUNK_BYTES) -> list[DataFile]:
@@ -62,4 +63,6 @@ def _chunks(table: Table, pieces: Iterable[pa.Table | pa.RecordBatch], chunk_byt
 
 def _sorted(table: Table, data: pa.Table) -> pa.Table:
     columns = [table.schema().find_column_name(field.source_id) for field in table.sort_order().fields]
-    return data.sort_by([(column, "ascending") for column in columns if column]) if columns else data
+    # Nulls come first in an ascending order (table specification, "Sorting").
+    keys = [(column, "ascending", "at_start") for column in columns if column]
+    return data.take(pc.sort_indices(data, keys)) if keys else data

@@ -6,6 +6,7 @@ import re
 
 import pyarrow as pa
 from pydantic import ValidationError as PydanticValidationError
+from pyiceberg.exceptions import ValidationError as IcebergValidationError
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -27,17 +28,21 @@ def schema(contract: Contract) -> Schema:
             NestedField(field_id=number, name=column.name, type=column.type, required=column.required, doc=column.description)
             for number, column in enumerate(contract.columns, start=1)
         ]
-    except PydanticValidationError as error:
+    except (PydanticValidationError, IcebergValidationError, ValueError) as error:
         raise ConfigurationError(f"contract of {contract.table}: a `physicalType` is not an Iceberg type: {error}") from error
     return Schema(*fields)
 
 
 def partition_spec(contract: Contract, table_schema: Schema) -> PartitionSpec:
     """The partition spec; a field of `day(event_time)` is called `event_time_day`, as Trino and Spark call it."""
-    fields = []
+    fields: list[PartitionField] = []
+    if doubled := sorted({text for text in contract.partitioning if contract.partitioning.count(text) > 1}):
+        raise ConfigurationError(f"contract of {contract.table}: partitioned by {', '.join(doubled)} more than once")
     for number, text in enumerate(contract.partitioning):
         column, transform = _transform(contract, text)
         source = table_schema.find_field(column).field_id
+        if not transform.can_transform(table_schema.find_field(column).field_type):
+            raise ConfigurationError(f"contract of {contract.table}: partitioning {text!r}: {column} is no type for {transform}")
         name = column if isinstance(transform, IdentityTransform) else f"{column}_{str(transform).partition('[')[0]}"
         fields.append(PartitionField(source_id=source, field_id=1000 + number, transform=transform, name=name))
     return PartitionSpec(*fields)

@@ -155,6 +155,8 @@ def rows_by_day(table: Table, partition_field: str) -> dict[date, int]:
     if table.current_snapshot() is None:
         return {}
     partitions: Any = table.inspect.partitions()
+    if not partitions.num_rows:  # The head has no file, and PyIceberg then gives no columns.
+        return {}
     days = pc.struct_field(partitions["partition"], partition_field).to_pylist()
     counts: dict[date, int] = {}
     for day, rows in zip(days, partitions["record_count"].to_pylist(), strict=True):

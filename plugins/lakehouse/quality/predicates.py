@@ -6,6 +6,8 @@ Written in Trino's dialect; sqlglot reads the contract's own queries.
 
 from __future__ import annotations
 
+import re
+
 import sqlglot
 from sqlglot import exp
 
@@ -60,8 +62,10 @@ def parse_query(check: Check) -> exp.Select:
     """
     try:
         query = sqlglot.parse_one((check.query or "").replace("{table}", "t"), dialect=DIALECT)
-    except sqlglot.errors.ParseError as error:
-        raise ConfigurationError(f"check {check.check_id}: its query is not SQL that Trino takes: {error}") from error
+    except sqlglot.errors.SqlglotError as error:
+        # sqlglot underlines with the terminal's own codes.
+        plain = re.sub(r"\x1b\[\d*m", "", str(error))
+        raise ConfigurationError(f"check {check.check_id}: its query is not SQL that Trino takes: {plain}") from error
     if not isinstance(query, exp.Select):
         raise ConfigurationError(f"check {check.check_id}: its query must be one SELECT of one number")
     return query

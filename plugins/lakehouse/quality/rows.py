@@ -16,21 +16,24 @@ class RowRules:
 
     The rules are those of severity error that allow no breaking row, the columns that must have a value, and lists of known values.
 
+    NaN counts as the largest number here, and as none in Trino.
+
     Args:
         known_values: values that a column may have; null is none of its business.
     """
 
     def __init__(self, contract: Contract, known_values: dict[str, frozenset[str]] | None = None) -> None:
-        self._known = {column: pa.array(sorted(values)) for column, values in (known_values or {}).items()}
+        self._known = {column: pa.array(sorted(values), pa.string()) for column, values in (known_values or {}).items()}
         self._required = [column.name for column in contract.columns if column.required]
         self._rules = {
             check.check_id: sqlglot.transpile(condition, read=DIALECT, write="duckdb")[0]
             for check in contract.checks
-            if check.severity == "error" and check.operator == "=" and check.threshold == 0
+            if check.severity == "error" and check.operator in ("=", "<=") and check.threshold == 0
             for condition in [breaking(check)]
             if condition is not None
         }
         self._connection = duckdb.connect()
+        self._connection.execute("SET TimeZone = 'UTC'")  # else days are those of the machine's zone
 
     def broken(self, rows: pa.Table) -> list[str | None]:
         """The first rule that each row breaks: `missing_<column>`, `unknown_<column>`, or the rule's id; None where it breaks none."""

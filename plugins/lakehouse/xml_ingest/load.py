@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +32,7 @@ from lakehouse.xml_ingest.parse import Feed, Record, RefusedFileError
 log = logging.getLogger(__name__)
 
 _BATCH_RECORDS = 20_000
+_BATCH_CHARACTERS = 32 << 20
 _SUFFIX = ".xml"
 _REFUSALS = pa.schema([(field.name, pa.string()) for field in fields(RefusedRecord)])
 
@@ -178,18 +178,15 @@ def _read(file: _File, contract: Contract, feed: Feed, rules: RowRules) -> None:
     now = datetime.now(UTC)
     try:
         with pa.ipc.new_file(str(rows_path), target) as rows, pa.ipc.new_file(str(refusals_path), _REFUSALS) as refusals:
-            stream = feed.records(file.path)
-            while records := list(islice(stream, _BATCH_RECORDS)):
+            for records in _batches(feed.records(file.path)):
                 file.read += len(records)
-                good = [record for record in records if record.problem is None]
-                data = _typed([record.values for record in good], target, {"source_file": file.entry.key, "ingest_time": now})
+                data, problems = _typed(records, target, {"source_file": file.entry.key, "ingest_time": now})
                 broken = rules.broken(data)
-                rows.write_table(data.filter(pa.array([rule is None for rule in broken])))
-                bad = [(record, "schema", record.problem) for record in records if record.problem is not None]
-                bad += [(record, rule, rule) for record, rule in zip(good, broken, strict=True) if rule is not None]
-                if bad:
-                    refused = [asdict(_refusal(contract, file, *entry)) for entry in sorted(bad, key=lambda one: one[0].number)]
-                    refusals.write_table(pa.Table.from_pylist(refused, schema=_REFUSALS))
+                verdicts = [("schema", problem) if problem else (rule, rule) for problem, rule in zip(problems, broken, strict=True)]
+                rows.write_table(data.filter(pa.array([reason is None for reason, _ in verdicts])))
+                bad = zip(records, verdicts, strict=True)
+                refused = [_refusal(contract, file, record, reason, text) for record, (reason, text) in bad if reason is not None]
+                refusals.write_table(pa.Table.from_pylist([asdict(one) for one in refused], schema=_REFUSALS))
                 rate = file.read / max(time.monotonic() - started, 1e-3)
                 log.info("%s: %d records read, %.0f records/s", file.entry.key, file.read, rate)
     except RefusedFileError as error:
@@ -199,15 +196,45 @@ def _read(file: _File, contract: Contract, feed: Feed, rules: RowRules) -> None:
     file.refusals = pa.ipc.open_file(pa.memory_map(str(refusals_path))).read_all()
 
 
-def _typed(values: list[dict[str, str]], target: pa.Schema, constants: dict[str, object]) -> pa.Table:
-    """Texts as the contract's types; what a record does not have is null."""
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Records in lists that are bounded in number and in characters."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += sum(map(len, record.values.values()))
+        if len(batch) >= _BATCH_RECORDS or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _typed(records: list[Record], target: pa.Schema, constants: dict[str, object]) -> tuple[pa.Table, list[str | None]]:
+    """The records as the contract's types, null where they have nothing, and what is wrong with each, if anything."""
+    problems = [record.problem for record in records]
     columns = []
     for field in target:
         if field.name in constants:
-            columns.append(pa.array([constants[field.name]] * len(values), field.type))
-        else:
-            columns.append(pa.array([one.get(field.name) for one in values], pa.string()).cast(field.type))
-    return pa.Table.from_arrays(columns, schema=target)
+            columns.append(pa.array([constants[field.name]] * len(records), field.type))
+            continue
+        texts = [record.values.get(field.name) if problem is None else None for record, problem in zip(records, problems, strict=True)]
+        try:
+            columns.append(pa.array(texts, pa.string()).cast(field.type))
+        except pa.ArrowInvalid:  # The schema lets something pass that the type does not hold.
+            values = [_cast(text, field.type) for text in texts]
+            for number, (text, value) in enumerate(zip(texts, values, strict=True)):
+                if text is not None and value is None:
+                    problems[number] = f"{field.name} {text[:100]!r} is no {field.type}"
+            columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=target), problems
+
+
+def _cast(text: str | None, kind: pa.DataType) -> object:
+    try:
+        return pa.scalar(text, pa.string()).cast(kind).as_py()
+    except pa.ArrowInvalid:
+        return None
 
 
 def _refusal(contract: Contract, file: _File, record: Record, reason: str, detail: str | None) -> RefusedRecord:

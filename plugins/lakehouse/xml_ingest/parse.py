@@ -18,6 +18,7 @@ from lxml import etree
 from lakehouse.exceptions import ConfigurationError
 
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
+_BLANKS = " \t\r\n"
 _CHUNK = 1 << 16
 MAX_RECORD_BYTES = 4 << 20
 MAX_RECORD_ELEMENTS = 1_000
@@ -57,7 +58,7 @@ class Feed:
             raise ConfigurationError(f"{path}: not a schema with a root and a record among its global elements: {error}") from error
 
     def _qualified(self, element: etree._Element) -> str:
-        return f"{{{self._tree.getroot().get('targetNamespace')}}}{element.get('name')}"
+        return etree.QName(self._tree.getroot().get("targetNamespace"), element.get("name")).text
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -85,15 +86,16 @@ class Feed:
                     parser.feed(chunk)
                     silent += len(chunk)
                     for event, element in parser.read_events():
-                        silent = 0
                         depth += 1 if event == "start" else -1
                         elements += depth > 2
                         if event == "start" and depth <= 2:
                             self._expect(element, depth)
                         elif event == "end" and depth == 1:
-                            number, elements = number + 1, 0
+                            number, elements, silent = number + 1, 0, 0
                             yield self._record(element, number)
                             _forget(element)
+                        elif depth == 0:
+                            _refuse_text(element.text, *(child.tail for child in element))
                     # libxml2 waits for the end of a tag, however long that takes.
                     if silent > MAX_RECORD_BYTES or elements > MAX_RECORD_ELEMENTS:
                         limits = f"{MAX_RECORD_BYTES} bytes and {MAX_RECORD_ELEMENTS} elements"
@@ -116,15 +118,28 @@ class Feed:
         problem = None
         if not self.schema.validate(element):
             problem = "; ".join(entry.message for entry in self.schema.error_log)[:300]
-        return Record(number, element.sourceline or 0, dict(element.attrib), problem)
+        # XML Schema reads over the blanks around a value; what is refused is shown as it came.
+        values = {name: value if problem else value.strip(_BLANKS) for name, value in element.attrib.items()}
+        return Record(number, element.sourceline or 0, values, problem)
 
 
 def _forget(element: etree._Element) -> None:
-    """Drop what was read; the last sibling stays, because libxml2 finds line numbers above 65,535 through its neighbours."""
+    """Drop what was read, but for its own tail, which may come later; what stands between records is looked at first.
+
+    One sibling stays, because libxml2 finds line numbers above 65,535 through its neighbours.
+    """
     parent = element.getparent()
-    element.clear()
-    while parent is not None and len(parent) > 1:
-        del parent[0]
+    element.clear(keep_tail=True)
+    while (older := element.getprevious()) is not None:
+        _refuse_text(parent.text, older.tail)
+        parent.text = None
+        parent.remove(older)
+
+
+def _refuse_text(*texts: str | None) -> None:
+    for text in texts:
+        if text and text.strip():
+            raise RefusedFileError("text_between_records", f"there is text outside of the records: {text.strip()[:80]!r}")
 
 
 def _reason(error: etree.XMLSyntaxError) -> str:

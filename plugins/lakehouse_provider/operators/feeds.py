@@ -148,6 +148,8 @@ class ReconcileFilesOperator(LakehouseOperator):
         facts = asdict(total) | facts_of(table, [part.snapshot_id for part in parts if part.snapshot_id])
         self.log.info("collected: %s", facts)
         self.describe_outlets(context, facts)
+        if total.files_refused == total.files_read - total.files_left > 0:
+            raise RefusedThresholdError(f"every one of {total.files_refused} files was refused; the reasons are in ops_db.refused_files")
         if total.records_refused > contract.refused_threshold * total.records_read:
             raise RefusedThresholdError(
                 f"{total.records_refused} of {total.records_read} records were refused, {contract.refused_threshold:.0%} are allowed; the "
