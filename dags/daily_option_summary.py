@@ -95,6 +95,5 @@ with DAG(
     contracts = [contract(name) for name in ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary")]
     found = report_missing()
     EnsureTablesOperator(task_id="ensure_table", contracts=contracts) >> merge() >> found
-    TriggerDagRunOperator.partial(task_id="start_missing", trigger_dag_id=TICKS_DAG, skip_when_already_exists=True).expand_kwargs(
-        runs_to_start(found)
-    )
+    start_missing = TriggerDagRunOperator.partial(task_id="start_missing", trigger_dag_id=TICKS_DAG, skip_when_already_exists=True)
+    start_missing.expand_kwargs(runs_to_start(found))

@@ -65,4 +65,4 @@ def _sorted(table: Table, data: pa.Table) -> pa.Table:
     columns = [table.schema().find_column_name(field.source_id) for field in table.sort_order().fields]
     # Nulls come first in an ascending order (table specification, "Sorting").
     keys = [(column, "ascending", "at_start") for column in columns if column]
-    return data.take(pc.sort_indices(data, keys)) if keys else data
+    return data.take(pc.sort_indices(data, keys)) if keys else data  # type: ignore[arg-type]  # its types do not know of the third one

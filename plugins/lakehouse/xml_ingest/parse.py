@@ -58,7 +58,7 @@ class Feed:
             raise ConfigurationError(f"{path}: not a schema with a root and a record among its global elements: {error}") from error
 
     def _qualified(self, element: etree._Element) -> str:
-        return etree.QName(self._tree.getroot().get("targetNamespace"), element.get("name")).text
+        return str(etree.QName(self._tree.getroot().get("targetNamespace"), element.get("name")).text)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
