@@ -15,13 +15,11 @@ from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Snapshot
 
-from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError, TransientError
-from lakehouse.iceberg.commits import may_heal, wait, without_library_retry
+from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError
+from lakehouse.iceberg.commits import until_it_goes_through, without_library_retry
 from lakehouse.iceberg.history import ancestors, summary_of, touched_days
 
 log = logging.getLogger(__name__)
-
-_TRIES = 10
 
 
 class Published(StrEnum):
@@ -37,26 +35,20 @@ def start_branch(catalog: Catalog, table_name: str, branch: str) -> Table:
     Raises:
         TransientError: the catalog kept refusing; another writer may be busy.
     """
-    problem: Exception | None = None
-    for attempt in range(_TRIES):
-        try:
-            table = catalog.load_table(table_name)
-            without_library_retry(table)
-            head = table.current_snapshot()
-            if head is None:
-                with table.transaction() as transaction, transaction.update_snapshot().fast_append():
-                    pass
-                continue
-            if table.refs().get(branch) is None or table.refs()[branch].snapshot_id != head.snapshot_id:
-                table.manage_snapshots().create_branch(head.snapshot_id, branch).commit()
-        except Exception as error:
-            if not may_heal(error):
-                raise
-            problem = error
-            wait(table_name, attempt, error)
-        else:
-            return table
-    raise TransientError(f"branch {branch} of {table_name} could not be made in {_TRIES} tries; the last said: {problem}")
+
+    def start() -> Table:
+        table = catalog.load_table(table_name)
+        without_library_retry(table)
+        if table.current_snapshot() is None:
+            with table.transaction() as transaction, transaction.update_snapshot().fast_append():
+                pass
+        head = table.current_snapshot()
+        reference = table.refs().get(branch)
+        if head is not None and (reference is None or reference.snapshot_id != head.snapshot_id):
+            table.manage_snapshots().create_branch(head.snapshot_id, branch).commit()
+        return table
+
+    return until_it_goes_through(f"the start of branch {branch}", table_name, start)
 
 
 def publish(catalog: Catalog, table_name: str, branch: str, snapshot_id: int) -> Published:
@@ -73,31 +65,25 @@ def publish(catalog: Catalog, table_name: str, branch: str, snapshot_id: int) ->
         ChangedMeanwhileError: main has new snapshots of the very days of the branch, or the branch was written again.
         TransientError: the catalog kept failing.
     """
-    problem: Exception | None = None
-    for attempt in range(_TRIES):
-        try:
-            table = catalog.load_table(table_name)
-            made = branch_head(table, branch)
-            if made.snapshot_id != snapshot_id:
-                raise ChangedMeanwhileError(
-                    f"branch {branch} of {table_name} was written again after its audit (snapshot {snapshot_id} is now "
-                    f"{made.snapshot_id}): another run has the same days; clear this one from its writing task on when that is over"
-                )
-            if is_published(table, made):
-                return Published.DONE
-            if _clashing(table, branch, made):
-                return Published.CHERRY_PICK
-            without_library_retry(table)
-            table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
-        except Exception as error:
-            if not may_heal(error):
-                raise
-            problem = error
-            wait(table_name, attempt, error)
-        else:
-            log.info("%s: main is now at snapshot %d of branch %s", table_name, made.snapshot_id, branch)
+
+    def move_main() -> Published:
+        table = catalog.load_table(table_name)
+        made = branch_head(table, branch)
+        if made.snapshot_id != snapshot_id:
+            raise ChangedMeanwhileError(
+                f"branch {branch} of {table_name} was written again after its audit (snapshot {snapshot_id} is now {made.snapshot_id}): "
+                "another run has the same days; clear this one when that is over"
+            )
+        if is_published(table, made):
             return Published.DONE
-    raise TransientError(f"branch {branch} of {table_name} could not be published in {_TRIES} tries; the last said: {problem}")
+        if _clashing(table, branch, made):
+            return Published.CHERRY_PICK
+        without_library_retry(table)
+        table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
+        log.info("%s: main is now at snapshot %d of branch %s", table_name, snapshot_id, branch)
+        return Published.DONE
+
+    return until_it_goes_through(f"the publishing of branch {branch}", table_name, move_main)
 
 
 def branch_head(table: Table, branch: str) -> Snapshot:
@@ -127,20 +113,13 @@ def drop_branch(catalog: Catalog, table_name: str, branch: str) -> None:
     Raises:
         TransientError: the catalog kept failing.
     """
-    problem: Exception | None = None
-    for attempt in range(_TRIES):
-        try:
-            table = catalog.load_table(table_name)
-            if branch in table.refs() and branch != MAIN_BRANCH:
-                table.manage_snapshots().remove_branch(branch).commit()
-        except Exception as error:
-            if not may_heal(error):
-                raise
-            problem = error
-            wait(table_name, attempt, error)
-        else:
-            return
-    raise TransientError(f"branch {branch} of {table_name} could not be dropped in {_TRIES} tries; the last said: {problem}")
+
+    def drop() -> None:
+        table = catalog.load_table(table_name)
+        if branch in table.refs() and branch != MAIN_BRANCH:
+            table.manage_snapshots().remove_branch(branch).commit()
+
+    until_it_goes_through(f"the removal of branch {branch}", table_name, drop)
 
 
 def _clashing(table: Table, branch: str, made: Snapshot) -> bool:

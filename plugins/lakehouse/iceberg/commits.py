@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from pyiceberg.exceptions import BadRequestError, CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError
 from pyiceberg.table import Table, TableProperties
@@ -12,6 +14,9 @@ from pyiceberg.table import Table, TableProperties
 from lakehouse.exceptions import TransientError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_TRIES = 10
 
 # Conflicts, and what a dead or struggling catalog or store raises: requests' errors are OSErrors too.
 _MAY_HEAL = (CommitFailedException, CommitStateUnknownException, ServerError, ServiceUnavailableError, TransientError, OSError)
@@ -24,6 +29,24 @@ def may_heal(error: Exception) -> bool:
     answers it with 400 and the sequence numbers (Iceberg table specification, "Sequence Numbers").
     """
     return isinstance(error, _MAY_HEAL) or (isinstance(error, BadRequestError) and "sequence number" in str(error))
+
+
+def until_it_goes_through(what: str, table_name: str, step: Callable[[], T]) -> T:
+    """Run a step until it goes through; each time it loads the table anew, and looks before it commits.
+
+    Raises:
+        TransientError: it did not in many tries.
+    """
+    problem: Exception | None = None
+    for attempt in range(_TRIES):
+        try:
+            return step()
+        except Exception as error:
+            if not may_heal(error):
+                raise
+            problem = error
+            wait(table_name, attempt, error)
+    raise TransientError(f"{table_name}: {what} did not go through in {_TRIES} tries; the last said: {problem}") from problem
 
 
 def wait(table_name: str, attempt: int, problem: Exception) -> None:

@@ -12,15 +12,14 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
-from lakehouse.exceptions import ChangedMeanwhileError, TransientError, VerificationError
-from lakehouse.iceberg.commits import may_heal, wait, without_library_retry
+from lakehouse.exceptions import ChangedMeanwhileError, VerificationError
+from lakehouse.iceberg.commits import until_it_goes_through, without_library_retry
 from lakehouse.iceberg.data_files import write_data_files
 from lakehouse.iceberg.history import data_files_by_day, summary_of
 
 # Iceberg's own mark of a dynamic partition overwrite: with it Spark's `cherrypick_snapshot` takes the snapshot over to another head.
 _REPLACE_PARTITIONS = "replace-partitions"
 _WRITE_ID = "lakehouse.write-id"
-_TRIES = 10
 
 
 def overwrite_days(
@@ -39,25 +38,23 @@ def overwrite_days(
     if strange := sorted(str(day) for day in data_files_by_day(table, files).keys() - days):
         raise VerificationError(f"{name}: rows of {strange} came with the days {sorted(map(str, days))}")
     properties = summary | {_REPLACE_PARTITIONS: "true", _WRITE_ID: uuid4().hex}
-    problem: Exception | None = None
-    for attempt in range(_TRIES):
-        try:
-            # Loaded anew, because commits to other branches count up the table's sequence number.
-            table = catalog.load_table(name)
-            now = table.snapshot_by_name(branch)
-            if now is not None and summary_of(now).get(_WRITE_ID) == properties[_WRITE_ID]:
-                return now
+
+    def commit() -> Snapshot:
+        # Loaded anew each time, because commits to other branches count up the table's sequence number.
+        table = catalog.load_table(name)
+        now = table.snapshot_by_name(branch)
+        if now is None or summary_of(now).get(_WRITE_ID) != properties[_WRITE_ID]:
             if now != head:
                 raise ChangedMeanwhileError(
-                    f"branch {branch} of {name} was written by another run meanwhile: clear this one when that is over"
+                    f"branch {branch} of {name} was written by another run meanwhile: clear this one after it"
                 )
             _commit(table, days, files, branch, properties)
-        except Exception as error:
-            if not may_heal(error):
-                raise
-            problem = error
-            wait(name, attempt, error)
-    raise TransientError(f"no commit to branch {branch} of {name} went through in {_TRIES} tries; the last said: {problem}") from problem
+            now = table.snapshot_by_name(branch)
+        if now is None:
+            raise VerificationError(f"{name}: branch {branch} is gone right after a commit to it: clear the run")
+        return now
+
+    return until_it_goes_through(f"the commit to branch {branch}", name, commit)
 
 
 def _commit(table: Table, days: set[date], files: list[DataFile], branch: str, properties: dict[str, str]) -> None:
