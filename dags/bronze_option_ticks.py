@@ -51,8 +51,8 @@ def plan() -> dict[str, Any]:
     context = get_current_context()
     params = context["params"]
     wanted = ticks.wanted_days(run_day(context), params["days"], params["rows"], params["earlier_rows"])
-    table = LakehouseCatalogHook().catalog.load_table(TABLE)
-    planned = ticks.plan(table, context["dag"].dag_id, wanted, params["seed"], params["engine"]).as_dict()
+    catalog = LakehouseCatalogHook().catalog
+    planned = ticks.plan(catalog, TABLE, context["dag"].dag_id, wanted, params["seed"], params["engine"]).as_dict()
     return planned | {"columns": ",".join(ticks.columns(CONTRACT))}
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
 TABLE = "option_ticks_db.daily_option_summary"
+_ROUNDS = 3
 SQL = Path(__file__).resolve().parent / "sql"
 
 
@@ -25,15 +26,19 @@ def merge(cursor: Any, extra_days: list[date]) -> dict[str, Any]:
     Raises:
         VerificationError: days still differ after the merge.
     """
-    days = sorted({*_touched(cursor), *extra_days})
-    if days:
-        cursor.execute(statement(days))
+    days: set[date] = set()
+    left = sorted({*_touched(cursor), *extra_days})
+    for _ in range(_ROUNDS):
+        if not left:
+            break
+        cursor.execute(statement(left))
         cursor.fetchall()
-    # Days that are written meanwhile are the next run's.
-    left = [day for day in _touched(cursor) if day in days]
+        days |= set(left)
+        # Ticks may have come while the merge ran: those days are merged again.
+        left = _touched(cursor)
     if left:
         raise VerificationError(f"daily_option_summary still differs from its ticks on {[day.isoformat() for day in left]}")
-    return {"days": [day.isoformat() for day in days], "rows": _rows(cursor, days)}
+    return {"days": [day.isoformat() for day in sorted(days)], "rows": _rows(cursor, sorted(days))}
 
 
 def facts(catalog: Catalog, merged: dict[str, Any]) -> dict[str, Any]:

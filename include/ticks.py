@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 PARTITION_FIELD = "timestamp_day"
-# Up to this many rows the Arrow way is quicker than a Spark session on the same machine; see docs/performance.md.
+# Up to this many rows Arrow takes some twenty seconds in one process, and Spark on the same machine three times as long; see
+# docs/performance.md. Above it the work is for as many machines as the Spark connection has.
 ARROW_ROWS = 10_000_000
-ENGINES = ("auto", "spark", "arrow")
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,17 @@ class Plan:
         return {"wanted": as_text(self.wanted), "days": as_text(self.missing), "branch": self.branch, "engine": self.engine}
 
 
-def plan(table: Table, dag_id: str, wanted: dict[date, int], seed: int, engine: str = "auto") -> Plan:
-    """The wanted days that main does not have yet with this seed and number of rows."""
-    missing = days_to_write(table, wanted, seed)
+def plan(catalog: Catalog, table_name: str, dag_id: str, wanted: dict[date, int], seed: int, engine: str = "auto") -> Plan:
+    """The wanted days that main does not have yet with this seed and number of rows, and a branch for them that starts at main."""
+    missing = days_to_write(catalog.load_table(table_name), wanted, seed)
     span = "_".join(dict.fromkeys((f"{min(wanted)}", f"{max(wanted)}")))
     if engine == "auto":
         engine = "arrow" if sum(missing.values()) <= ARROW_ROWS else "spark"
-    return Plan(wanted, missing, f"audit_{dag_id}_{span}", engine if missing else None)
+    branch = f"audit_{dag_id}_{span}"
+    if missing:
+        # Spark can start a branch anew, but not on a table without a snapshot.
+        start_branch(catalog, table_name, branch)
+    return Plan(wanted, missing, branch, engine if missing else None)
 
 
 def as_text(days: dict[date, int]) -> str:
@@ -102,7 +106,8 @@ def verify(catalog: Catalog, table_name: str, wanted: dict[date, int], written: 
     wrong = {day.isoformat(): there.get(day, 0) for day, rows in wanted.items() if there.get(day, 0) != rows}
     if wrong:
         raise VerificationError(f"{table_name}: days with another number of rows than wanted: {wrong}")
-    drop_branch(catalog, table_name, branch)
+    if written:  # Else the branch is another run's, or kept from a failed audit.
+        drop_branch(catalog, table_name, branch)
     written_by = next((snapshot for snapshot in ancestors(table) if touched_days(table, snapshot) & written.keys()), None)
     facts = facts_of(table, [written_by.snapshot_id] if written_by and written else [])
     return facts | {"rows_there": sum(there[day] for day in wanted)}

@@ -14,10 +14,10 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from lakehouse.contracts import Contract
-from lakehouse.exceptions import CountError
+from lakehouse.exceptions import CountError, ServiceError
 from lakehouse.iceberg.append import Input, append_once
 from lakehouse.masking import hide_secrets_in, mask
-from lakehouse.objects import ObjectStore
+from lakehouse.objects import ObjectStore, StoredObject
 from lakehouse.ops.tables import RefusedRecord, record_refusals
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,9 @@ def load_landing(
         CountError: lines read differ from loaded + already there + refused.
     """
     totals = Loaded(0, 0, 0, 0, 0)
-    keys = [entry.key for entry in store.list(landing) if entry.key.endswith(".jsonl")]
-    for start in range(0, len(keys), files_per_commit):
-        batch = _load_batch(store, catalog, contract, keys[start : start + files_per_commit], raw, to_row)
+    entries = [entry for entry in store.list(landing) if entry.key.endswith(".jsonl")]
+    for start in range(0, len(entries), files_per_commit):
+        batch = _load_batch(store, catalog, contract, entries[start : start + files_per_commit], raw, to_row)
         totals = Loaded(
             totals.files + batch.files,
             totals.read + batch.read,
@@ -62,37 +62,50 @@ def load_landing(
             totals.refused + batch.refused,
             totals.snapshot_ids + batch.snapshot_ids,
         )
-        log.info("%d of %d files: %d lines loaded, %d refused", totals.files, len(keys), totals.loaded, totals.refused)
+        log.info("%d of %d files: %d lines loaded, %d refused", totals.files, len(entries), totals.loaded, totals.refused)
     return totals
 
 
-def _load_batch(store: ObjectStore, catalog: Catalog, contract: Contract, keys: list[str], raw: str, to_row: ToRow) -> Loaded:
+def _load_batch(store: ObjectStore, catalog: Catalog, contract: Contract, entries: list[StoredObject], raw: str, to_row: ToRow) -> Loaded:
     now = datetime.now(UTC)
     inputs: dict[str, Input] = {}
-    bodies: dict[str, tuple[list[str], bytes, datetime]] = {}
+    bodies: dict[str, tuple[list[StoredObject], bytes, datetime]] = {}
     refusals: dict[str, list[RefusedRecord]] = {}
     lines: dict[str, int] = {}
     read = 0
-    for key in keys:
-        body = store.read(key)
+    for entry in entries:
+        key = entry.key
+        try:
+            body = store.read(key)
+        except ServiceError as error:
+            if error.status == 404:  # Another run has taken it.
+                continue
+            raise
         checksum = hashlib.sha256(body).hexdigest()
         count = _count_lines(body)
         read += count
         if checksum in inputs:  # The same content twice under two names.
-            bodies[checksum][0].append(key)
+            bodies[checksum][0].append(entry)
             continue
         lines[checksum] = count
         body = hide_secrets_in(body)
         rows, refusals[checksum] = parse_lines(contract, body, checksum=checksum, place=key, ingest_time=now, to_row=to_row)
         inputs[checksum] = Input(checksum, key, pa.Table.from_pylist(rows) if rows else pa.table({}))
         times = (row.get(contract.freshness_column or "") for row in rows)
-        bodies[checksum] = ([key], body, next((time for time in times if time), now))
+        bodies[checksum] = ([entry], body, next((time for time in times if time), now))
     record_refusals(catalog, [refusal for entries in refusals.values() for refusal in entries])
     result = append_once(catalog, contract.table, list(inputs.values()))
     twice = sum(lines[checksum] * (len(names) - 1) for checksum, (names, _, _) in bodies.items())
     there = sum(lines[checksum] - len(refusals[checksum]) for checksum in result.already_there)
     refused = sum(len(entries) for entries in refusals.values())
-    counts = Loaded(len(keys), read, result.rows, there + twice, refused, (result.snapshot_id,) if result.snapshot_id else ())
+    counts = Loaded(
+        sum(len(names) for names, _, _ in bodies.values()),
+        read,
+        result.rows,
+        there + twice,
+        refused,
+        (result.snapshot_id,) if result.snapshot_id else (),
+    )
     if counts.read != counts.loaded + counts.already_there + counts.refused:
         raise CountError(f"{contract.table}: {counts} does not add up; the files are still in the landing prefix")
     for checksum, (names, body, day) in bodies.items():
@@ -100,8 +113,9 @@ def _load_batch(store: ObjectStore, catalog: Catalog, contract: Contract, keys: 
         # An object is named by its content, and what is hidden may differ from one version of us to the next.
         kept = checksum if digest == checksum else f"{checksum}.masked-{digest[:12]}"
         store.put_once(f"{raw}date={day:%Y-%m-%d}/{kept}.jsonl", body, "application/x-ndjson")
-        for name in names:
-            store.delete(name)
+        for landed in names:
+            if not store.delete_unchanged(landed):
+                log.warning("%r has another content now; it stays for the next run", landed.key)
     return counts
 
 

@@ -121,6 +121,29 @@ class ObjectStore:
         """Remove the object; nothing happens when there is none."""
         self._call("delete_object", Key=key)
 
+    def move_unchanged(self, entry: StoredObject, target: str) -> bool:
+        """Move a listed object, unless another content lies under its key by now, which then stays; returns whether it was moved."""
+        if not self._is_unchanged(entry):
+            return False
+        self.move(entry.key, target)
+        return True
+
+    def delete_unchanged(self, entry: StoredObject) -> bool:
+        """Remove a listed object, unless another content lies under its key by now; returns whether it was removed."""
+        if not self._is_unchanged(entry):
+            return False
+        self.delete(entry.key)
+        return True
+
+    def _is_unchanged(self, entry: StoredObject) -> bool:
+        """Whether the key still holds what was listed, or nothing any more."""
+        try:
+            return bool(self._call("head_object", Key=entry.key)["ETag"] == entry.etag)
+        except ServiceError as error:
+            if error.status == 404:
+                return True
+            raise
+
     def move(self, source: str, target: str) -> None:
         """Copy within the bucket, then remove the source; safe to do again after a cut, or beside another that does the same."""
         try:

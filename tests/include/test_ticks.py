@@ -180,34 +180,34 @@ def test_a_source_that_has_expired_means_unknown_and_the_day_is_written_again(ta
         pytest.param(10**8, "arrow", "arrow", id="large and Arrow is asked for"),
     ],
 )
-def test_the_engine_goes_by_size_unless_one_is_asked_for(table, rows, engine, chosen):
-    assert plan(table, "bronze", {MONDAY: rows}, 7, engine).engine == chosen
+def test_the_engine_goes_by_size_unless_one_is_asked_for(catalog, table, rows, engine, chosen):
+    assert plan(catalog, TABLE, "bronze", {MONDAY: rows}, 7, engine).engine == chosen
 
 
-def test_what_counts_for_the_engine_is_what_is_missing(table):
+def test_what_counts_for_the_engine_is_what_is_missing(catalog, table):
     write(table, {MONDAY: 2})
-    made = plan(table, "bronze", {MONDAY: 2, TUESDAY: ARROW_ROWS}, 7)
+    made = plan(catalog, TABLE, "bronze", {MONDAY: 2, TUESDAY: ARROW_ROWS}, 7)
     assert (made.engine, made.missing) == ("arrow", {TUESDAY: ARROW_ROWS})
     assert made.wanted == {MONDAY: 2, TUESDAY: ARROW_ROWS}
-    assert plan(table, "bronze", {MONDAY: 3, TUESDAY: ARROW_ROWS}, 7).engine == "spark"
+    assert plan(catalog, TABLE, "bronze", {MONDAY: 3, TUESDAY: ARROW_ROWS}, 7).engine == "spark"
 
 
 @pytest.mark.parametrize("engine", ["auto", "spark", "arrow"])
-def test_nothing_is_started_when_everything_is_there(table, engine):
+def test_nothing_is_started_when_everything_is_there(catalog, table, engine):
     write(table, {MONDAY: 2})
-    made = plan(table, "bronze", {MONDAY: 2}, 7, engine)
+    made = plan(catalog, TABLE, "bronze", {MONDAY: 2}, 7, engine)
     assert (made.engine, made.missing) == (None, {})
     assert made.as_dict() == {"wanted": "2026-11-16=2", "days": "", "branch": made.branch, "engine": None}
 
 
-def test_a_plan_is_plain_data_and_its_branch_names_the_days(table):
-    assert plan(table, "bronze", {TUESDAY: 3, MONDAY: 2}, 7).as_dict() == {
+def test_a_plan_is_plain_data_and_its_branch_names_the_days(catalog, table):
+    assert plan(catalog, TABLE, "bronze", {TUESDAY: 3, MONDAY: 2}, 7).as_dict() == {
         "wanted": "2026-11-17=3,2026-11-16=2",
         "days": "2026-11-16=2,2026-11-17=3",
         "branch": "audit_bronze_2026-11-16_2026-11-17",
         "engine": "arrow",
     }
-    assert plan(table, "bronze", {MONDAY: 2}, 7).branch == "audit_bronze_2026-11-16"
+    assert plan(catalog, TABLE, "bronze", {MONDAY: 2}, 7).branch == "audit_bronze_2026-11-16"
 
 
 # Writing, publishing, verifying.
@@ -238,7 +238,7 @@ def test_days_that_were_written_published_and_verified_are_there_and_their_branc
     assert "audit" not in catalog.load_table(TABLE).refs()
     assert (facts["rows"], facts["rows_there"], facts["days"]) == (1000, 1000, ["2026-11-16", "2026-11-17"])
     assert (facts["snapshot_id"], facts["files"]) == (head.snapshot_id, 2)
-    assert plan(catalog.load_table(TABLE), "bronze", days, 7).engine is None
+    assert plan(catalog, TABLE, "bronze", days, 7).engine is None
 
 
 @pytest.mark.fault(11)

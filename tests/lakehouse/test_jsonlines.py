@@ -141,8 +141,9 @@ class Folder(ObjectStore):
         path.write_bytes(body)
         return True
 
-    def delete(self, key):
-        (self.root / key).unlink(missing_ok=True)
+    def delete_unchanged(self, entry):
+        (self.root / entry.key).unlink(missing_ok=True)
+        return True
 
 
 @pytest.fixture

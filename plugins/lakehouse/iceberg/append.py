@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -140,11 +140,16 @@ def loaded_checksums(catalog: Catalog, table: Table, checksums: Sequence[str], *
         listed = (snapshot.summary.additional_properties.get(INPUTS_PROPERTY, "") if snapshot.summary else "").split(",")
         known |= dict.fromkeys(wanted.intersection(listed), snapshot.snapshot_id)
     rest = wanted - known.keys()
-    if ledger is not None and rest:
-        condition = And(equal("table_name", ".".join(table.name())), one_of("checksum", rest))
-        found = catalog.load_table(ledger).scan(condition, selected_fields=("checksum", "snapshot_id")).to_arrow()
-        known |= {row["checksum"]: row["snapshot_id"] for row in found.to_pylist()}
-    return known
+    return known | (_noted(catalog, table, rest, ledger) if ledger is not None and rest else {})
+
+
+def _noted(catalog: Catalog, table: Table, checksums: Iterable[str], ledger: str) -> dict[str, int]:
+    """What the ledger says of this very table; a table that was made anew, or rolled back behind a snapshot, does not have its inputs."""
+    condition = And(equal("table_name", ".".join(table.name())), one_of("checksum", checksums))
+    rows = catalog.load_table(ledger).scan(condition, selected_fields=("checksum", "snapshot_id", "table_uuid")).to_arrow().to_pylist()
+    gone = {snapshot.snapshot_id for snapshot in table.snapshots()} - {snapshot.snapshot_id for snapshot in ancestors(table)}
+    own = (None, str(table.metadata.table_uuid))  # None: noted before the column was there
+    return {row["checksum"]: row["snapshot_id"] for row in rows if row["table_uuid"] in own and row["snapshot_id"] not in gone}
 
 
 def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]:
@@ -167,19 +172,12 @@ def _commit(table: Table, checksums: tuple[str, ...], known: tuple[str, ...], fi
 
 def _note_missing(catalog: Catalog, table: Table, unique: dict[str, Input], known: dict[str, int], ledger: str) -> None:
     """What an earlier run appended, and was killed before noting, is noted now."""
-    name = ".".join(table.name())
-    condition = And(equal("table_name", name), one_of("checksum", set(known)))
-    noted = catalog.load_table(ledger).scan(condition, selected_fields=("checksum",)).to_arrow()["checksum"].to_pylist()
-    missing = known.keys() - set(noted)
-    if missing:
-        _note(catalog, ledger, name, {checksum: (unique[checksum].name, known[checksum]) for checksum in missing})
-
-
-def _note(catalog: Catalog, ledger: str, table_name: str, entries: dict[str, tuple[str, int]]) -> None:
-    now = datetime.now(UTC)
-    rows = [
-        {"table_name": table_name, "checksum": checksum, "name": name, "snapshot_id": snapshot_id, "loaded_at": now}
-        for checksum, (name, snapshot_id) in entries.items()
-    ]
-    inputs = [Input(f"{table_name}:{row['checksum']}", str(row["name"]), pa.Table.from_pylist([row])) for row in rows]
-    append_once(catalog, ledger, inputs, ledger=None)
+    missing = sorted(known.keys() - _noted(catalog, table, known, ledger).keys())
+    if not missing:
+        return
+    of_table = {"table_name": ".".join(table.name()), "table_uuid": str(table.metadata.table_uuid), "loaded_at": datetime.now(UTC)}
+    together = pa.Table.from_pylist(
+        [of_table | {"checksum": checksum, "name": unique[checksum].name, "snapshot_id": known[checksum]} for checksum in missing]
+    )
+    keys = [f"{of_table['table_uuid']}:{checksum}:{known[checksum]}" for checksum in missing]
+    append_once(catalog, ledger, [Input(key, key, together.slice(number, 1)) for number, key in enumerate(keys)], ledger=None)

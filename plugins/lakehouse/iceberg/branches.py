@@ -68,15 +68,16 @@ def publish(catalog: Catalog, table_name: str, branch: str, snapshot_id: int) ->
 
     def move_main() -> Published:
         table = catalog.load_table(table_name)
+        audited = table.snapshot_by_id(snapshot_id)
+        if audited is not None and is_published(table, audited):  # The branch may be gone by now.
+            return Published.DONE
         made = branch_head(table, branch)
         if made.snapshot_id != snapshot_id:
             raise ChangedMeanwhileError(
                 f"branch {branch} of {table_name} was written again after its audit (snapshot {snapshot_id} is now {made.snapshot_id}): "
-                "another run has the same days; clear this one when that is over"
+                "another run has the same days; clear this one from `plan` on when that is over"
             )
-        if is_published(table, made):
-            return Published.DONE
-        if _clashing(table, branch, made):
+        if _main_moved(table, branch, made):
             return Published.CHERRY_PICK
         without_library_retry(table)
         table.manage_snapshots().set_current_snapshot(snapshot_id=snapshot_id).commit()
@@ -122,7 +123,7 @@ def drop_branch(catalog: Catalog, table_name: str, branch: str) -> None:
     until_it_goes_through(f"the removal of branch {branch}", table_name, drop)
 
 
-def _clashing(table: Table, branch: str, made: Snapshot) -> bool:
+def _main_moved(table: Table, branch: str, made: Snapshot) -> bool:
     """Whether main has moved since the branch was made; an error when it did so on the branch's days."""
     main = {snapshot.snapshot_id for snapshot in ancestors(table)}
     own: set[date] = set()
@@ -140,6 +141,6 @@ def _clashing(table: Table, branch: str, made: Snapshot) -> bool:
         if both := sorted(day.isoformat() for day in own & touched_days(table, snapshot)):
             raise ChangedMeanwhileError(
                 f"{'.'.join(table.name())}: main got other rows of {', '.join(both)} in snapshot {snapshot.snapshot_id} after branch "
-                f"{branch} was made; main is left as it is. Look at both, then clear the run to write the branch anew, or drop the branch"
+                f"{branch} was made; main is left as it is. Look at both; clear the run from `plan` on to write the days anew"
             )
     return moved

@@ -20,7 +20,8 @@ def open_catalog(name: str, **properties: Any) -> Catalog:
         name: what the catalog is called in every engine, such as `hive_prod`.
         properties: PyIceberg's own properties (`uri`, `warehouse`, `credential`, `s3.endpoint`, …).
     """
-    kind = properties.get("type")
+    # Without a type PyIceberg takes its own classes, by the address: those that hang, and lose rows.
+    kind = properties.get("type") or ("hive" if str(properties.get("uri", "")).startswith("thrift:") else "rest")
     if kind == "hive":
         from lakehouse.iceberg.hive import GuardedHiveCatalog
 

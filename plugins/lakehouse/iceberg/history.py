@@ -1,4 +1,4 @@
-"""What a table's snapshots say: which lead to its present state, what each added, which days changed between two of them."""
+"""What a table's snapshots say: which lead to its present state, what each added, which days it touched."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def overwrite_days(
         if now is None or summary_of(now).get(_WRITE_ID) != properties[_WRITE_ID]:
             if now != head:
                 raise ChangedMeanwhileError(
-                    f"branch {branch} of {name} was written by another run meanwhile: clear this one after it"
+                    f"branch {branch} of {name} was written by another run meanwhile: clear this one from `plan` on"
                 )
             _commit(table, days, files, branch, properties)
             now = table.snapshot_by_name(branch)

@@ -13,7 +13,7 @@ from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, 
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform, Transform, VoidTransform
-from pyiceberg.types import DoubleType, FloatType, IcebergType, IntegerType, LongType, TimestampType, TimestamptzType
+from pyiceberg.types import DecimalType, DoubleType, FloatType, IcebergType, IntegerType, LongType, TimestampType, TimestamptzType
 
 from lakehouse.contracts import Contract
 from lakehouse.exceptions import SchemaMismatchError
@@ -121,7 +121,7 @@ def _compare(wanted: Schema, current: Schema) -> tuple[list[str], list[str], lis
             conflicts.append(f"column {field.name} is required in the contract and missing in the table: make it optional in the contract")
         elif old is None:
             additions.append(field.name)
-        elif (type(old.field_type), type(field.field_type)) in _WIDER:
+        elif (type(old.field_type), type(field.field_type)) in _WIDER or _more_digits(old.field_type, field.field_type):
             widenings.append(field.name)
         elif not _same(old.field_type, field.field_type):
             conflicts.append(
@@ -131,6 +131,10 @@ def _compare(wanted: Schema, current: Schema) -> tuple[list[str], list[str], lis
     for name in here.keys() - {field.name for field in wanted.fields}:
         conflicts.append(f"column {name} is in the table and not in the contract: add it to the contract")
     return additions, widenings, conflicts
+
+
+def _more_digits(old: IcebergType, new: IcebergType) -> bool:
+    return isinstance(old, DecimalType) and isinstance(new, DecimalType) and old.scale == new.scale and old.precision < new.precision
 
 
 def _same(old: IcebergType, new: IcebergType) -> bool:
@@ -146,15 +150,16 @@ def row_count(table: Table) -> int:
     return int(snapshot.summary["total-records"] or 0)
 
 
-def rows_by_day(table: Table, partition_field: str) -> dict[date, int]:
+def rows_by_day(table: Table, partition_field: str, snapshot_id: int | None = None) -> dict[date, int]:
     """Rows of each day partition, from the manifests; no data file is opened.
 
     Args:
         partition_field: name of the day partition field, such as `timestamp_day`.
+        snapshot_id: the current one by default.
     """
-    if table.current_snapshot() is None:
+    if table.current_snapshot() is None and snapshot_id is None:
         return {}
-    partitions: Any = table.inspect.partitions()
+    partitions: Any = table.inspect.partitions(snapshot_id=snapshot_id)
     if not partitions.num_rows:  # The head has no file, and PyIceberg then gives no columns.
         return {}
     days = pc.struct_field(partitions["partition"], partition_field).to_pylist()

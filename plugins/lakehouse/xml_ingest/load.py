@@ -164,7 +164,8 @@ def load_group(
     today = datetime.now(UTC)
     for file in files:
         target = f"refused/{name}/" if file.refused else f"archive/{name}/date={today:%Y-%m-%d}/"
-        store.move(file.entry.key, f"{target}{file.checksum}{_SUFFIX}")
+        if not store.move_unchanged(file.entry, f"{target}{file.checksum}{_SUFFIX}"):
+            log.warning("%r has another content now; it stays for the next run", file.entry.key)
     return counts
 
 

@@ -25,7 +25,7 @@ class AuditBranchOperator(LakehouseOperator):
     Args:
         contract: file of the contract.
         branch: the branch to look at.
-        days: days to look at, `YYYY-MM-DD` (what follows a `=` is left out), separated by commas.
+        days: days to look at and their rows, `YYYY-MM-DD=rows`, separated by commas.
     """
 
     template_fields: Sequence[str] = ("branch", "days")
@@ -49,14 +49,20 @@ class AuditBranchOperator(LakehouseOperator):
         from lakehouse.contracts import load
         from lakehouse.exceptions import ChecksFailedError
         from lakehouse.iceberg.branches import branch_head
+        from lakehouse.iceberg.table import rows_by_day
         from lakehouse.quality.checks import audit, rows_of_days, sample
 
         contract = load(Path(self.contract))
-        days = [date.fromisoformat(day.partition("=")[0]) for day in self.days.split(",") if day]
-        head = branch_head(LakehouseCatalogHook(self.catalog_conn_id).catalog.load_table(contract.table), self.branch)
+        wanted = {date.fromisoformat(day): int(rows) for day, _, rows in (pair.partition("=") for pair in self.days.split(",") if pair)}
+        days = sorted(wanted)
+        table = LakehouseCatalogHook(self.catalog_conn_id).catalog.load_table(contract.table)
+        head = branch_head(table, self.branch)
+        there = rows_by_day(table, table.spec().fields[0].name, head.snapshot_id)
         cursor = trino_cursor(self.trino_conn_id)
         source = rows_of_days(contract, days, head.snapshot_id)
-        failures = []
+        failures = [
+            f"{day}: {wanted[day]} rows were wanted, {there.get(day, 0)} are there" for day in days if there.get(day, 0) != wanted[day]
+        ]
         for result in audit(cursor, contract, source):
             self.log.info("%s %s: measured %s, wanted %s", result.status.upper(), result.check_id, result.measured, result.threshold)
             if result.status != "passed":

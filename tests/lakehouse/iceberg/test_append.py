@@ -222,6 +222,28 @@ def test_a_snapshot_that_was_rolled_back_counts_for_nothing(catalog):
 
 
 @pytest.mark.fault(12)
+def test_what_was_rolled_back_is_loaded_again_although_the_ledger_has_it(catalog):
+    append_once(catalog, TABLE, [entry("a", 1)])
+    first = catalog.load_table(TABLE).current_snapshot().snapshot_id
+    append_once(catalog, TABLE, [entry("b", 2)])
+    catalog.load_table(TABLE).manage_snapshots().rollback_to_snapshot(first).commit()
+    assert append_once(catalog, TABLE, [entry("b", 2)]).rows == 1
+    assert append_once(catalog, TABLE, [entry("b", 2)]).rows == 0
+    assert numbers(catalog) == [1, 2]
+
+
+@pytest.mark.fault(12)
+def test_a_table_that_was_made_anew_is_loaded_again(catalog):
+    append_once(catalog, TABLE, [entry("a", 1)])
+    old = catalog.load_table(TABLE)
+    catalog.drop_table(TABLE)
+    catalog.create_table(TABLE, schema=old.schema())
+    assert append_once(catalog, TABLE, [entry("a", 1)]).rows == 1
+    assert append_once(catalog, TABLE, [entry("a", 1)]).rows == 0
+    assert numbers(catalog) == [1]
+
+
+@pytest.mark.fault(12)
 def test_the_ledger_remembers_what_expired_snapshots_have_forgotten(catalog):
     append_once(catalog, TABLE, [entry("a", 1)])
     append_once(catalog, TABLE, [entry("b", 2)])
