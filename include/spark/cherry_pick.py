@@ -23,9 +23,10 @@ def main() -> int:
     options = parser.parse_args()
     catalog, _, name = options.table.partition(".")
     spark = SparkSession.builder.appName("cherry_pick").getOrCreate()
-    # An earlier attempt may have been killed after its commit.
+    # An earlier attempt may have been killed after its commit; what was rolled back since does not count.
     there = spark.sql(
-        f"SELECT count(*) FROM {options.table}.snapshots WHERE summary['source-snapshot-id'] = '{options.snapshot_id}'"  # noqa: S608  # a number
+        f"SELECT count(*) FROM {options.table}.history h JOIN {options.table}.snapshots s ON s.snapshot_id = h.snapshot_id "  # noqa: S608
+        f"WHERE h.is_current_ancestor AND s.summary['source-snapshot-id'] = '{options.snapshot_id}'"
     ).first()
     try:
         if there is not None and there[0] == 0:

@@ -49,8 +49,9 @@ _TOKENS = re.compile(
     r"|A(?:KIA|SIA)[0-9A-Z]{16}|eyJ[\w-]{5,}+\.[\w-]{5,}+\.[\w-]*+)"
 )
 _IN_URL = re.compile(r"(/\\{0,2}+/)[^/?#\s\"'\\<>@]*+@(?:[^/?#\s\"'\\<>@]*+@)*+")
+# Not possessive: Python 3.11.2 passes over a look-ahead in such a group. Nothing is tried twice, because the end is optional.
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[A-Za-z0-9+/=:,.\s]|\\{1,8}+[nrt/]|-(?!----))*+(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[A-Za-z0-9+/=:,.\s]|\\{1,8}[nrt/]|-(?!----))*(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
 _PERSONAL = re.compile(r"[\w.+-]{1,100}@[\w-]+\.[\w.]+|\d{6,}")
 
