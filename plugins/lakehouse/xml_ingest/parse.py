@@ -80,6 +80,7 @@ class Feed:
             remove_pis=True,
         )  # fmt: skip
         depth = number = elements = silent = 0
+        whole = False
         try:
             with file.open("rb") as stream:
                 while chunk := stream.read(_CHUNK):
@@ -100,9 +101,15 @@ class Feed:
                     if silent > MAX_RECORD_BYTES or elements > MAX_RECORD_ELEMENTS:
                         limits = f"{MAX_RECORD_BYTES} bytes and {MAX_RECORD_ELEMENTS} elements"
                         raise RefusedFileError("record_too_large", f"what follows record {number} has no end within {limits}")
+            whole = True
             parser.close()
         except etree.XMLSyntaxError as error:
-            raise RefusedFileError(_reason(error), str(error)) from error
+            # Whatever libxml2 says of it: all bytes were read, and the root is still open.
+            earlier = [entry for entry in parser.feed_error_log if entry.type == etree.ErrorTypes.ERR_UNDECLARED_ENTITY]
+            if earlier:
+                raise RefusedFileError("not_well_formed", f"{earlier[0].message}, line {earlier[0].line}") from error
+            reason = "cut_off" if whole and depth > 0 else _reason(error)
+            raise RefusedFileError(reason, error.msg or "the file is not XML") from error
         except LookupError as error:  # an encoding that nobody knows
             raise RefusedFileError("unknown_encoding", str(error)) from error
 
