@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "include" / "spa
 
 
 def main(table: str, rows: int) -> None:
-    """Print `noop SECONDS` and `append SECONDS FILES PARTITIONS`, the better of two each."""
+    """Print `noop SECONDS append SECONDS` twice, the first time cold, then `files FILES partitions PARTITIONS`."""
     import option_ticks
     from pyspark.sql import SparkSession
 

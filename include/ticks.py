@@ -41,14 +41,14 @@ class Plan:
 
 
 def plan(catalog: Catalog, table_name: str, dag_id: str, wanted: dict[date, int], seed: int, engine: str = "auto") -> Plan:
-    """The wanted days that main does not have yet with this seed and number of rows, and a branch for them that starts at main."""
+    """The wanted days that main does not have yet with this seed and number of rows, the engine for them, and their branch."""
     missing = days_to_write(catalog.load_table(table_name), wanted, seed)
     span = "_".join(dict.fromkeys((f"{min(wanted)}", f"{max(wanted)}")))
     if engine == "auto":
         engine = "arrow" if sum(missing.values()) <= ARROW_ROWS else "spark"
     branch = f"audit_{dag_id}_{span}"
-    if missing:
-        # Spark can start a branch anew, but not on a table without a snapshot.
+    if missing and engine == "spark":
+        # Spark can start a branch anew, but not on a table without a snapshot; the Arrow way starts its own.
         start_branch(catalog, table_name, branch)
     return Plan(wanted, missing, branch, engine if missing else None)
 

@@ -17,6 +17,7 @@ from include.assets import contract
 from include.feeds.ticks import SCHEMA, known_values
 from include.sample_data import tick_files
 from lakehouse.contracts import Contract, load
+from lakehouse.exceptions import ConfigurationError
 from lakehouse.iceberg.table import ensure_table
 from lakehouse.objects import ObjectStore
 from lakehouse.xml_ingest import load as xml_load
@@ -62,8 +63,7 @@ def test_every_file_and_record_ends_in_one_place_and_a_second_time_adds_nothing(
     assert reasons[3][1].startswith(f"{landing}ticks-{DAY}-bad-records.xml:13 (record 11)")
     assert any("bid_size" in row[2] and "'-5'" in row[2] for row in reasons)
     refused = query(stack, f"SELECT reason, source, kept_at FROM ops_db.refused_files WHERE table_name = '{made.table}'")
-    assert [row[1] for row in refused] == [f"{landing}ticks-{DAY}-cut-off.xml"]
-    assert refused[0][0] in ("cut_off", "not_well_formed")
+    assert [row[:2] for row in refused] == [["cut_off", f"{landing}ticks-{DAY}-cut-off.xml"]]
     assert store.read(refused[0][2].removeprefix("s3://lakehouse/")) == files[f"ticks-{DAY}-cut-off.xml"]
     assert [entry.key for entry in store.list(landing)] == [landing + "open.xml.part"]
     archived = {hashlib.sha256(store.read(entry.key)).hexdigest() for entry in store.list(f"archive/{made.table}/")}
@@ -87,6 +87,12 @@ def test_the_same_files_taken_by_two_runs_at_once_are_loaded_once(
     assert sum(count.records_loaded for count in counts) == 12
     assert query(stack, f"SELECT count(*) FROM {made.table}") == [[12]]
     assert list(store.list(landing)) == []
+
+
+def test_an_attribute_without_a_column_is_refused_before_anything_is_lost(catalog: Catalog, store: ObjectStore, made: Contract) -> None:
+    without = replace(made, columns=tuple(column for column in made.columns if column.name != "exchange"))
+    with pytest.raises(ConfigurationError, match=r"the records have \['exchange'\], .* does not: add the columns to its contract"):
+        load_group(store, catalog, without, FEED, [], name=made.table)
 
 
 class Killed(BaseException):

@@ -26,12 +26,6 @@ def ancestors(table: Table, snapshot: Snapshot | None = None) -> Iterator[Snapsh
         snapshot = table.snapshot_by_id(parent) if parent is not None else None
 
 
-def snapshot_facts(table: Table, snapshot: Snapshot | None = None) -> dict[str, Any]:
-    """Rows, files and bytes that a snapshot (the current one by default) added, its id, and the days it touched, as plain data."""
-    snapshot = snapshot or table.current_snapshot()
-    return facts_of(table, [snapshot.snapshot_id] if snapshot else [])
-
-
 def facts_of(table: Table, snapshot_ids: Sequence[int]) -> dict[str, Any]:
     """What some snapshots added together: rows, files, bytes, the last one's id, and the days they touched, as plain data.
 

@@ -19,7 +19,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from lakehouse.contracts import Contract
-from lakehouse.exceptions import CountError
+from lakehouse.exceptions import ConfigurationError, CountError
 from lakehouse.iceberg import schema as schemas
 from lakehouse.iceberg.append import Input, append_once, loaded_checksums
 from lakehouse.local_disk import room_in
@@ -119,9 +119,12 @@ def load_group(
     prefix, and the next run notes and loads what is missing.
 
     Raises:
+        ConfigurationError: the feed's schema has an attribute that the contract has no column for: its values would be lost.
         CountError: the counts do not add up; the files stay where they are.
         StorageFullError: the temporary folder has no room for a file; the files stay where they are.
     """
+    if unknown := sorted(set(feed.names) - set(contract.column_names)):
+        raise ConfigurationError(f"{feed.path}: the records have {unknown}, {contract.table} does not: add the columns to its contract")
     rules = RowRules(contract, known_values)
     table = catalog.load_table(contract.table)
     left = 0

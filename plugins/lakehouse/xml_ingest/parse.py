@@ -1,7 +1,7 @@
 """Reads one XML file as a stream: records, one after the other, each validated on its own.
 
 lxml is used because it validates against XSD, streams, and reads what libxml2's converters can (EUC-KR, UTF-16); the standard library has
-no schemas, `xmlschema` is some thirty times slower, and defusedxml has given up its lxml part. What could be turned against us is off:
+no schemas, `xmlschema` validates in Python, and defusedxml has given up its lxml part. What could be turned against us is off:
 no entity is expanded, no DTD or address is loaded, a document type declaration is refused, libxml2's own limits (10 MB for one text, 256
 levels) stay on, and a record may have a stated number of bytes and elements, so that memory is bounded by one record.
 """

@@ -15,11 +15,17 @@ from pyiceberg.types import LongType, NestedField, TimestamptzType
 from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError, VerificationError
 from lakehouse.iceberg import branches
 from lakehouse.iceberg.branches import Published, branch_head, drop_branch, is_published, start_branch
-from lakehouse.iceberg.history import snapshot_facts, touched_days
+from lakehouse.iceberg.history import facts_of, touched_days
 from lakehouse.iceberg.overwrite import overwrite_days
 
 TABLE = "db.ticks"
 MONDAY, TUESDAY, WEDNESDAY = (date(2026, 11, day) for day in (16, 17, 18))
+
+
+def snapshot_facts(table, snapshot=None):
+    """The facts of one snapshot, the current one by default."""
+    snapshot = snapshot or table.current_snapshot()
+    return facts_of(table, [snapshot.snapshot_id] if snapshot else [])
 
 
 @pytest.fixture

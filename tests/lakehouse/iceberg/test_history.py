@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform, IdentityTransform, MonthTransform
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 
-from lakehouse.iceberg.history import ancestors, data_files_by_day, facts_of, snapshot_facts, summary_of, touched_days
+from lakehouse.iceberg.history import ancestors, data_files_by_day, facts_of, summary_of, touched_days
 from lakehouse.iceberg.overwrite import overwrite_days
 
 FIELDS = (NestedField(1, "at", TimestamptzType()), NestedField(2, "number", LongType()), NestedField(3, "kind", StringType()))
@@ -19,6 +19,12 @@ DAY = PartitionField(1, 1000, DayTransform(), "at_day")
 MONTH = PartitionField(1, 1000, MonthTransform(), "at_month")
 KIND = PartitionField(3, 1001, IdentityTransform(), "kind")
 MONDAY, TUESDAY, WEDNESDAY = (date(2026, 11, day) for day in (16, 17, 18))
+
+
+def snapshot_facts(table, snapshot=None):
+    """The facts of one snapshot, the current one by default."""
+    snapshot = snapshot or table.current_snapshot()
+    return facts_of(table, [snapshot.snapshot_id] if snapshot else [])
 
 
 def make(catalog: SqlCatalog, *fields: PartitionField) -> Table:
