@@ -66,6 +66,10 @@ def install(stack: Installation) -> None:
         reason = software.install_prometheus()
     if reason:
         console.print(f"  [yellow]metrics are off: {reason}[/yellow]")
+    with step("Prometheus Pushgateway from Debian"):
+        reason = software.install_pushgateway()
+    if reason:
+        console.print(f"  [yellow]the tasks' own figures are not kept: {reason}[/yellow]")
     with step("rsyslog from Debian"):
         reason = software.install_log_collector()
     if reason:

@@ -151,12 +151,15 @@ def _pages(stack: Installation) -> list[dict[str, Any]]:
     pages: list[tuple[str, str, dict[str, Any]]] = [
         ("Airflow", f"http://localhost:{stack.ports['airflow']}/dags", {}),
         ("Superset", f"http://localhost:{stack.ports['superset']}/superset/dashboard/lakehouse-analytics/", {}),
+        ("Operations", f"http://localhost:{stack.ports['superset']}/superset/dashboard/lakehouse-operations/", {}),
         ("Trino", f"http://localhost:{stack.ports['trino']}/ui/", {}),
         ("OpenSearch", f"https://localhost:{stack.ports['opensearch']}/", {"auth": reader, "verify": ca}),
     ]
     if (stack.logs / "prometheus.log").exists():
         # Debian's build looks for its web pages under /usr/share alone; unpacked under var/ it has its API.
         pages.append(("Prometheus", f"http://localhost:{stack.ports['prometheus']}/api/v1/targets", {}))
+    if (stack.logs / "pushgateway.log").exists():
+        pages.append(("Pushgateway", f"http://localhost:{stack.ports['pushgateway']}/", {}))
     return [{"name": name, "url": url, "http_status": _status(url, options)} for name, url, options in pages]
 
 

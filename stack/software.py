@@ -190,6 +190,12 @@ def install_prometheus() -> str | None:
     return _install_from_debian("prometheus", "prometheus", "prometheus-node-exporter")
 
 
+def install_pushgateway() -> str | None:
+    """Debian's Pushgateway and what its page is made of; returns the reason when the stack has to do without the tasks' own figures."""
+    page = ("libjs-jquery", "libjs-bootstrap4", "fonts-glyphicons-halflings")
+    return _install_from_debian("pushgateway", "prometheus-pushgateway", *page)
+
+
 def install_log_collector() -> str | None:
     """Debian's rsyslog and the two libraries that a plain Debian lacks; returns the reason when the stack has to do without."""
     return _install_from_debian("rsyslog", "rsyslog", "libestr0", "libfastjson4")

@@ -7,7 +7,7 @@ from stack.installation import Installation
 from stack.services.airflow import airflow
 from stack.services.log_collector import log_collector
 from stack.services.metastore import metastore
-from stack.services.metrics import node_exporter, prometheus
+from stack.services.metrics import node_exporter, prometheus, pushgateway
 from stack.services.opensearch import create_certificates, opensearch, password_hashes
 from stack.services.postgres import postgres
 from stack.services.seaweedfs import seaweedfs
@@ -24,6 +24,8 @@ def waves(stack: Installation) -> list[list[Service]]:
     storage_and_engines = [seaweedfs(stack), postgres(stack), valkey(stack), opensearch(stack), trino(stack)]
     if (software.SOFTWARE / "prometheus").exists():
         storage_and_engines += [node_exporter(stack), prometheus(stack)]
+    if (software.SOFTWARE / "pushgateway").exists():
+        storage_and_engines.append(pushgateway(stack))
     if (software.SOFTWARE / "rsyslog").exists():
         storage_and_engines.append(log_collector(stack))
     metastores = [metastore(stack)] if stack.catalog == "hive" else []

@@ -30,9 +30,9 @@ def airflow(stack: Installation) -> list[Service]:
 
     def prepare() -> None:
         (home / "plugins").mkdir(parents=True, exist_ok=True)
-        metrics = (software.SOFTWARE / "prometheus").exists()
         run = {**os.environ, **environment, "AIRFLOW_ADMIN_PASSWORD": stack.secrets["AIRFLOW_ADMIN_PASSWORD"]}
-        run |= {} if metrics else {"WITHOUT_CONNECTIONS": "lakehouse_prometheus"}
+        absent = [f"lakehouse_{name}" for name in ("prometheus", "pushgateway") if not (software.SOFTWARE / name).exists()]
+        run |= {"WITHOUT_CONNECTIONS": " ".join(absent)}
         check_call([binaries / "python", stack.etc / "airflow" / "provision.py"], env=run, log=stack.logs / "airflow-provision.log")
 
     def healthy(component: str) -> Callable[[], bool]:

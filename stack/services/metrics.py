@@ -1,4 +1,4 @@
-"""Prometheus and the node exporter, where Debian's packages can be had."""
+"""Prometheus, its Pushgateway and the node exporter, where Debian's packages can be had."""
 
 from __future__ import annotations
 
@@ -36,4 +36,24 @@ def prometheus(stack: Installation) -> Service:
         ],
         ready=lambda: get(stack, "prometheus", "/-/ready").ok,
         ports=("prometheus",),
+    )
+
+
+def pushgateway(stack: Installation) -> Service:
+    """Keeps the last figures of tasks, which end before anyone could scrape them."""
+    root, folder = software.SOFTWARE / "pushgateway", stack.data / "pushgateway"
+    return Service(
+        "pushgateway",
+        "Prometheus Pushgateway",
+        [
+            str(root / "usr/bin/prometheus-pushgateway"),
+            f"--web.listen-address={HOST}:{stack.ports['pushgateway']}",
+            f"--web.local-assets={root / 'usr/share/prometheus/pushgateway'}",
+            f"--persistence.file={folder / 'figures'}",
+            # It also writes when it is stopped; a crash loses no more than this.
+            "--persistence.interval=10s",
+        ],
+        ready=lambda: get(stack, "pushgateway", "/-/ready").ok,
+        ports=("pushgateway",),
+        directory=folder,
     )
