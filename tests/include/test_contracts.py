@@ -16,9 +16,12 @@ from lakehouse.jsonlines import parse_lines
 from lakehouse.ops.tables import CONTRACTS as OPS
 from lakehouse.quality.checks import statement
 
+SUPERSET_TYPES = {"string": "VARCHAR", "long": "BIGINT", "double": "DOUBLE", "timestamptz": "TIMESTAMP(6) WITH TIME ZONE"}
 REPO = Path(__file__).resolve().parents[2]
 OURS = load_folder(REPO / "include" / "contracts")
 EVERY = OURS | load_folder(OPS)
+SUPERSET = REPO / "include" / "dashboards" / "superset"
+BOARDS = read_folder(SUPERSET, {"TRINO_URI": "trino://x"})
 
 
 @pytest.mark.parametrize("contract", [pytest.param(contract, id=name) for name, contract in EVERY.items()])
@@ -53,7 +56,31 @@ def test_a_parsed_line_has_the_columns_of_raw_logs():
 
 
 def test_the_projects_boards_are_whole():
-    kinds = [path.split("/")[0] for path in read_folder(REPO / "include" / "dashboards" / "superset", {"TRINO_URI": "trino://x"})]
+    kinds = [path.split("/")[0] for path in BOARDS]
     assert set(kinds) == {"charts", "dashboards", "databases", "datasets"}
+    assert {document["slug"] for path, document in BOARDS.items() if path.startswith("dashboards/")} == {
+        "lakehouse-analytics",
+        "lakehouse-operations",
+    }
     with pytest.raises(ValueError, match="TRINO_URI"):
-        read_folder(REPO / "include" / "dashboards" / "superset", {})
+        read_folder(SUPERSET, {})
+
+
+@pytest.mark.parametrize("name", ["refused_records", "refused_files", "shipments"])
+def test_a_dataset_on_a_table_of_ours_says_of_its_columns_what_the_contract_says(name: str):
+    dataset = BOARDS[f"datasets/lakehouse/{name}.yaml"]
+    assert (dataset["schema"], dataset["table_name"], dataset["sql"]) == ("ops_db", name, None)
+    columns = [column for column in dataset["columns"] if "expression" not in column]
+    assert [(column["column_name"], column["type"], column["description"]) for column in columns] == [
+        (column.name, SUPERSET_TYPES[column.type], column.description) for column in EVERY[f"ops_db.{name}"].columns
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path, document in BOARDS.items() if document.get("params", {}).get("query_mode") == "raw"])
+def test_a_table_of_rows_shows_text_from_outside_as_text_and_the_newest_first(path: str):
+    chart = BOARDS[path]
+    (query,) = chart["query_context"]["queries"]
+    assert chart["params"]["allow_render_html"] is False
+    assert query["columns"] == chart["params"]["all_columns"]
+    assert query["orderby"] == [[query["columns"][0], False]]
+    assert query["row_limit"] == chart["params"]["row_limit"] == 1000

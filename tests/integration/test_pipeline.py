@@ -41,9 +41,11 @@ def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> 
     assert pipeline["checks"]["passed"] > 10
     assert pipeline["images"] == {"registered": 5, "refused": 1}
     assert [(board["name"], board["charts_ok"], board["charts_failed"]) for board in pipeline["dashboards"]] == [
-        ("Lakehouse Analytics", 4, 0)
+        ("Lakehouse Analytics", 4, 0),
+        ("Lakehouse Operations", 4, 0),
     ]
-    assert {page["name"]: page["http_status"] for page in pipeline["pages"]}.items() >= {"Airflow": 200, "Superset": 200}.items()
+    answers = {page["name"]: page["http_status"] for page in pipeline["pages"]}
+    assert answers.items() >= {"Airflow": 200, "Superset": 200, "Operations": 200}.items()
     assert {level["name"] for level in pipeline["service_levels"]} >= {"trino_million_rows", "superset_chart", "log_search"}
     assert pipeline["peak_memory_mb"] > 1000
 

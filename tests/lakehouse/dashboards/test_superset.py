@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import yaml
 
-from lakehouse.dashboards.superset import read_folder
+from lakehouse.dashboards.superset import ChartResult, SupersetClient, read_folder, sync
 from lakehouse.exceptions import ConfigurationError
 
+VARIABLES = {"TRINO_URI": "trino://x@127.0.0.1:8080/hive_prod"}
 DATABASE = {"uuid": "u-db", "database_name": "Lake", "sqlalchemy_uri": "${TRINO_URI}"}
 DATASET = {"uuid": "u-set", "table_name": "ticks", "database_uuid": "u-db"}
 CHART = {"uuid": "u-chart", "slice_name": "Volume", "dataset_uuid": "u-set"}
@@ -15,7 +17,11 @@ BOARD = {
     "uuid": "u-board",
     "dashboard_title": "Board",
     "slug": "board",
-    "position": {"ROOT_ID": {"type": "ROOT"}, "DASHBOARD_VERSION_KEY": "v2", "C": {"type": "CHART", "meta": {"uuid": "u-chart"}}},
+    "position": {
+        "ROOT_ID": {"type": "ROOT"},
+        "DASHBOARD_VERSION_KEY": "v2",
+        "C": {"type": "CHART", "meta": {"uuid": "u-chart", "sliceName": "Volume"}},
+    },
 }
 FILES = {
     "databases/lake.yaml": DATABASE,
@@ -31,7 +37,11 @@ def read(folder: Path, changes: dict[str, object]) -> dict:
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is not None:
             path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return read_folder(folder, {"TRINO_URI": "trino://x@127.0.0.1:8080/hive_prod"})
+    return read_folder(folder, VARIABLES)
+
+
+def filtered_by(*targets: dict[str, object]) -> dict[str, object]:
+    return BOARD | {"metadata": {"native_filter_configuration": [{"id": "NATIVE_FILTER-x", "targets": list(targets)}]}}
 
 
 def test_a_folder_is_read_with_its_variables_filled_in(tmp_path):
@@ -62,6 +72,8 @@ def test_a_folder_is_read_with_its_variables_filled_in(tmp_path):
         pytest.param("charts/volume.yaml", {"uuid": "u-chart", "slice_name": "Volume"}, "dataset", id="a chart with no dataset"),
         pytest.param("datasets/lake/ticks.yaml", DATASET | {"database_uuid": "u-gone"}, "refers to u-gone", id="a missing database"),
         pytest.param("charts/volume.yaml", None, "refers to u-chart", id="a board whose chart has no file"),
+        pytest.param("dashboards/board.yaml", filtered_by({"datasetUuid": "u-gone"}), "u-gone", id="a filter whose dataset is missing"),
+        pytest.param("dashboards/board.yaml", filtered_by({"column": {}}), "refers to None", id="a filter that names no dataset"),
         pytest.param(
             "dashboards/board.yaml", BOARD | {"position": {"C": {"type": "CHART"}}}, None, id="a place for a chart that names none"
         ),
@@ -73,3 +85,31 @@ def test_what_superset_would_choke_on_or_skip_is_refused_here_and_names_its_file
         read(tmp_path, {name: content})
     named = "dashboards/board.yaml" if content is None else name
     assert str(tmp_path / named) in str(caught.value)
+
+
+def test_a_dataset_that_only_a_filter_reads_is_used_and_a_filter_of_time_needs_none(tmp_path):
+    other = DATASET | {"uuid": "u-values", "table_name": "values"}
+    board = filtered_by({"datasetUuid": "u-values", "column": {"name": "symbol"}}, {})
+    assert "datasets/lake/values.yaml" in read(tmp_path, {"datasets/lake/values.yaml": other, "dashboards/board.yaml": board})
+
+
+@pytest.mark.parametrize(
+    ("place", "result", "failed"),
+    [
+        pytest.param({}, ChartResult("Volume", 1), [], id="rows"),
+        pytest.param({}, ChartResult("Volume", 0), ["Volume"], id="no rows where there must be some"),
+        pytest.param({"mayBeEmpty": True}, ChartResult("Volume", 0), [], id="no rows where none is good news"),
+        pytest.param({"mayBeEmpty": True}, ChartResult("Volume", 0, "no such table"), ["Volume"], id="an error where none is good news"),
+        pytest.param({"mayBeEmpty": True}, None, ["Volume"], id="not on the board where none is good news"),
+    ],
+)
+def test_a_chart_without_rows_fails_unless_its_place_says_that_it_may_be_empty(tmp_path, place, result, failed):
+    meta = BOARD["position"]["C"]["meta"] | place
+    live = read(tmp_path, {"dashboards/board.yaml": BOARD | {"position": {"C": {"type": "CHART", "meta": meta}}}})
+    client, viewer = create_autospec(SupersetClient, instance=True), create_autospec(SupersetClient, instance=True)
+    client.export.return_value = live
+    viewer.public_url = "http://superset"
+    viewer.charts_of.return_value = [{"id": 7, "slice_name": "Volume"}] if result else []
+    viewer.run_chart.return_value = result
+    (board,) = sync(client, viewer, tmp_path, VARIABLES).dashboards
+    assert [chart.name for chart in board.failed] == failed
