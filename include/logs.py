@@ -1,16 +1,23 @@
-"""How a line of JSON becomes a row of `raw_logs`, and how that becomes a document of `logs-*`."""
+"""How a line of JSON becomes a row of `raw_logs`, and where in OpenSearch that row goes."""
 
 from __future__ import annotations
 
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import orjson
+from lakehouse.opensearch.target import Target
 
-_MAX_KEYS = 50
-_MAX_LENGTH = 8_000
+OPENSEARCH = Path(__file__).resolve().parent / "opensearch"
+LOGS = Target(
+    prefix="logs-",
+    event_time="event_time",
+    template=OPENSEARCH / "index_templates" / "logs.json",
+    json_columns=("meta",),
+    lifted={"service": "meta.service"},
+)
 _MAX_MESSAGE = 32_768
 # Made once: `json.dumps` with options makes an encoder at each call.
 _TO_TEXT = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
@@ -35,27 +42,6 @@ def to_row(document: dict[str, Any], ingest_time: datetime) -> dict[str, Any]:
     }
 
 
-def to_document(row: dict[str, Any]) -> tuple[datetime | None, dict[str, Any]]:
-    """Event time and document; `meta` is opened into flat fields of text, and kept as text where that cannot be.
-
-    Kept as text: what is not a JSON object, or has over 50 keys or 8,000 characters. Values that are not plain are kept as JSON text,
-    so that no two documents disagree on a field's type.
-    """
-    event_time, ingest_time, meta = _utc(row["event_time"]), _utc(row["ingest_time"]), row["meta"]
-    document = {
-        "event_time": event_time.isoformat() if event_time else None,
-        "level": row["level"],
-        "message": row["message"],
-        "ingest_time": ingest_time.isoformat() if ingest_time else None,
-    }
-    if meta is None:
-        return event_time, document
-    fields = _open(meta)
-    if fields is None:
-        return event_time, document | {"meta_text": meta[:_MAX_LENGTH]}
-    return event_time, document | {"service": fields.get("service"), "meta": fields}
-
-
 def _moment(value: object) -> datetime | None:
     """ISO 8601; without a zone it is UTC."""
     if value is None:
@@ -68,29 +54,3 @@ def _moment(value: object) -> datetime | None:
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("bad_event_time", f"event_time {value!r} is not ISO 8601 in the years 1 to 9999") from error
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """A table made by hand has times without a zone; they are UTC."""
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
-
-
-def _open(meta: str) -> dict[str, str] | None:
-    if len(meta) > _MAX_LENGTH:
-        return None
-    try:
-        # Strict: lone surrogates and deep nesting are errors here, not in the middle of a bulk.
-        parsed = orjson.loads(meta)
-        if not isinstance(parsed, dict) or len(parsed) > _MAX_KEYS:
-            return None
-        values = {key: value if isinstance(value, str) else orjson.dumps(value).decode() for key, value in parsed.items()}
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return None
-    fields = {key: value for key, value in values.items() if "." not in key}
-    for key in values.keys() - fields.keys():
-        # A dot in a key would make an object out of it and clash with a plain field of that name.
-        name = key.replace(".", "_")
-        while name in fields:
-            name += "_"
-        fields[name] = values[key]
-    return fields

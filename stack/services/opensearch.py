@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stack import software
 from stack.installation import HOST, Installation, write_private
+from stack.opensearch_security import first_roles
 from stack.services.process import own_by_service_user
 from stack.services.service import Service
 
@@ -23,6 +24,8 @@ def opensearch(stack: Installation) -> Service:
 
     def prepare() -> None:
         # The security plugin wants its whole set of files at the first start; ours are users, roles and their mapping.
+        for name, text in first_roles(stack.repo).items():
+            write_private(config / "opensearch-security" / name, text)
         for default in (home / "plugins" / "opensearch-security" / "config").glob("*.yml"):
             if not (config / "opensearch-security" / default.name).exists():
                 shutil.copyfile(default, config / "opensearch-security" / default.name)

@@ -42,6 +42,7 @@ def serve() -> Iterator[Callable[..., str]]:
     def start(answer: Callable[[str, str, dict[str, str], bytes], Answer], tls: ssl.SSLContext | None = None) -> str:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes
 
             def _handle(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -1,48 +1,12 @@
-"""The calls to OpenSearch that shipping needs, over HTTP with TLS verified."""
+"""The calls to OpenSearch that shipping needs, over HTTP with TLS verified; bulks are in `lakehouse.opensearch.send`."""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from lakehouse.exceptions import ServiceError, TransientError
+from lakehouse.exceptions import TransientError
 from lakehouse.http import HttpClient
-
-_BACK_OFF = (0.5, 1, 2, 4, 8)
-_BULK = "/_bulk?filter_path=errors,items.*.error,items.*.status"
-
-
-@dataclass(frozen=True)
-class Document:
-    """One document on its way; `body` is JSON."""
-
-    index: str
-    doc_id: str
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A document that the node will never take."""
-
-    document: Document
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class BulkResult:
-    """Outcome of a bulk, item by item: every document is in exactly one of the three."""
-
-    indexed: int
-    already_there: int
-    refused: tuple[Refusal, ...]
 
 
 class OpenSearchClient(HttpClient):
@@ -52,89 +16,30 @@ class OpenSearchClient(HttpClient):
         """The server's version number."""
         return str(self.request("GET", "/").json()["version"]["number"])
 
-    def ensure_index_template(self, name: str, template: dict[str, Any]) -> bool:
-        """Put the index template unless the server has this very one; returns whether it was written."""
-        # The server rewrites what it is given (numbers to text, nested keys), so a digest of what was sent is kept with it.
-        digest = sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        response = self.request("GET", f"/_index_template/{name}", accept=(404,))
-        if response.status_code == 200:
-            live = response.json()["index_templates"][0]["index_template"]
-            if live.get("_meta", {}).get("digest") == digest:
-                return False
-        meta = template.get("_meta", {}) | {"digest": digest}
-        self.request("PUT", f"/_index_template/{name}", json=template | {"_meta": meta})
-        return True
-
-    def create_all(self, documents: Sequence[Document], *, sleep: Callable[[float], None] = time.sleep) -> BulkResult:
-        """Create the documents; items answered 429 or 5xx are sent again with back-off, and only those.
-
-        Raises:
-            TransientError: items were still rejected after the last try, or the node is not there.
-        ServiceError: we may not write to an index; nothing is refused for that.
-        """
-        pending, indexed, there = list(documents), 0, 0
-        refused: list[Refusal] = []
-        last = ""
-        for wait in (*_BACK_OFF, None):
-            again: list[Document] = []
-            for document, item in zip(pending, self._bulk(pending), strict=True):
-                status, error = item["status"], item.get("error", {})
-                if status in (200, 201):
-                    indexed += 1
-                elif status == 409:
-                    there += 1
-                elif status == 429 or status >= 500:
-                    again.append(document)
-                    last = f"{status} {error.get('type')}: {error.get('reason')}"
-                elif status in (401, 403):
-                    reason = f"{error.get('type')}: {error.get('reason')}"
-                    raise ServiceError(
-                        f"{self.name} refused to write to {document.index} with {status} {reason}; "
-                        "check the role of its connection and whether the index is read-only",
-                        status=status,
-                        target=document.index,
-                    )
-                else:
-                    refused.append(Refusal(document, str(error.get("type", status)), str(error.get("reason", ""))))
-            pending = again
-            if not pending:
-                return BulkResult(indexed, there, tuple(refused))
-            if wait is not None:
-                sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
-        raise TransientError(f"{self.name} kept rejecting {len(pending)} documents; the last reason was {last}")
-
-    def _bulk(self, documents: Sequence[Document]) -> list[dict[str, Any]]:
-        """Each document's item of the answer; a bulk that is too large for the node is sent in halves."""
-        lines = [b'{"create":%b}\n%b\n' % (orjson.dumps({"_index": d.index, "_id": d.doc_id}), d.body) for d in documents]
-        headers = {"Content-Type": "application/x-ndjson"}
-        # A bulk may be sent again after a lost answer: ids are ours, so what was taken comes back as 409.
-        for wait in (*_BACK_OFF, None):
-            try:
-                response = self.request("POST", _BULK, data=b"".join(lines), headers=headers, accept=(413,))
-            except TransientError:
-                if wait is None:
-                    raise
-                time.sleep(wait)
-            else:
-                if response.status_code == 413:
-                    return self._bulk_in_halves(documents)
-                return [item["create"] for item in response.json()["items"]]
-        raise AssertionError("unreachable")
-
-    def _bulk_in_halves(self, documents: Sequence[Document]) -> list[dict[str, Any]]:
-        if len(documents) == 1:
-            reason = f"{len(documents[0].body)} bytes are more than the node takes"
-            return [{"status": 413, "error": {"type": "too_large", "reason": reason}}]
-        middle = len(documents) // 2
-        return self._bulk(documents[:middle]) + self._bulk(documents[middle:])
-
-    def count_ids(self, pattern: str, ids: Sequence[str]) -> int:
-        """How many of the ids the indices have, after a refresh."""
+    def refresh(self, pattern: str) -> None:
+        """Make every document searchable that was taken until now."""
         self.request("POST", f"/{pattern}/_refresh", accept=(404,))
+
+    def documents_by_index(self, pattern: str) -> dict[str, int]:
+        """How many documents each index has, of those that a search finds; an index without any is not listed."""
+        query = {"size": 0, "track_total_hits": False, "aggs": {"by": {"terms": {"field": "_index", "size": 10_000}}}}
+        answer = self.request("POST", f"/{pattern}/_search", json=query).json()
+        failures = answer["_shards"]["failures"] if answer["_shards"]["failed"] else []
+        if failures or answer["timed_out"]:
+            raise TransientError(f"{self.name} could not count all of {pattern}: {failures[:1] or 'timed out'}")
+        return {bucket["key"]: bucket["doc_count"] for bucket in answer.get("aggregations", {}).get("by", {}).get("buckets", [])}
+
+    def indices(self, pattern: str) -> set[str]:
+        """Names of the indices that there are."""
+        return {entry["index"] for entry in self.request("GET", f"/_cat/indices/{pattern}?format=json&h=index").json()}
+
+    def count_ids(self, index: str, ids: Sequence[str]) -> int:
+        """How many of the ids a search finds in an index; none where the index is not there."""
         found = 0
         for start in range(0, len(ids), 5_000):
             query = {"query": {"ids": {"values": list(ids[start : start + 5_000])}}}
-            found += self.request("POST", f"/{pattern}/_count", json=query).json()["count"]
+            response = self.request("POST", f"/{index}/_count", json=query, accept=(404,))
+            found += int(response.json()["count"]) if response.ok else 0
         return found
 
     def count(self, pattern: str, query: dict[str, Any] | None = None) -> int:
