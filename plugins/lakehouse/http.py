@@ -9,6 +9,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from lakehouse.exceptions import ServiceError, TransientError
+from lakehouse.masking import hide_secrets
 
 TIMEOUT = (5, 60)
 _PATIENCE = (0.5, 2.0, 5.0)
@@ -66,7 +67,7 @@ class HttpClient:
 
     def error(self, response: requests.Response, method: str, path: str) -> ServiceError | TransientError:
         """The error for a response that was not expected."""
-        text = f"{self.name} answered {response.status_code} to {method} {path}: {response.text[:400].strip()}"
+        text = f"{self.name} answered {response.status_code} to {method} {path}: {hide_secrets(response.text[:400].strip())}"
         if response.status_code in _TRANSIENT:
             return TransientError(text)
         if response.status_code in (401, 403):

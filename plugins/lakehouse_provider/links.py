@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from airflow.sdk import BaseOperatorLink, BaseXCom, conf
+from airflow.sdk import BaseHook, BaseOperatorLink, BaseXCom, conf
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from lakehouse_provider.hooks.extras import public_url
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
 RESULT_URL = "result_url"
+REFUSED_URL = "refused_url"
 
 
-class ResultLink(BaseOperatorLink):
-    """The service's own page for what the task made; the operator pushes it as `result_url`."""
+class _PushedLink(BaseOperatorLink):
+    """A link whose address the operator pushes as an XCom."""
 
-    name = "Result"
+    key = ""
 
     @property
     def xcom_key(self) -> str:
         """Where the link is kept."""
-        return RESULT_URL
+        return self.key
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
         """What was pushed; reading it back keeps it, because Airflow writes this method's result over the key."""
-        value = BaseXCom.get_value(ti_key=ti_key, key=RESULT_URL)  # type: ignore[arg-type]  # Airflow's own two names for one thing
+        value = BaseXCom.get_value(ti_key=ti_key, key=self.key)  # type: ignore[arg-type]  # Airflow's own two names for one thing
         return str(value) if value else ""
+
+
+class ResultLink(_PushedLink):
+    """The service's own page for what the task made."""
+
+    name = "Result"
+    key = RESULT_URL
+
+
+class RefusedLink(_PushedLink):
+    """The board with what was refused."""
+
+    name = "Refused rows"
+    key = REFUSED_URL
 
 
 class RunbookLink(BaseOperatorLink):
@@ -37,6 +56,18 @@ class RunbookLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
         """Its address on this Airflow."""
         return runbook_url(ti_key.dag_id)
+
+
+def refused_url(superset_conn_id: str, table: str) -> str:
+    """Superset's board with what was refused of a table; "" where there is no Superset, or nobody said how browsers reach it."""
+    try:
+        superset = public_url(BaseHook.get_connection(superset_conn_id))
+    except AirflowNotFoundException:
+        return ""
+    # Superset's native filters in RISON, under the filter's id in include/dashboards/superset/dashboards/lakehouse_operations.yaml.
+    name, value = "NATIVE_FILTER-table", table.replace("!", "!!").replace("'", "!'")
+    chosen = f"(extraFormData:(filters:!((col:table_name,op:IN,val:!('{value}')))),filterState:(value:!('{value}')),id:{name})"
+    return f"{superset}/superset/dashboard/lakehouse-operations/?native_filters={quote(f'({name}:{chosen})')}" if superset else ""
 
 
 def runbook_url(dag_id: str) -> str:

@@ -23,6 +23,8 @@ YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 RUNS = {
     "bronze_raw_logs": {"sample_rows": 300},
     "ship_logs": {},
+    "redrive_refused": {},
+    "table_maintenance": {},
     "upload_images": {"sample": True, "tag": "analytics"},
     "collect_tick_files": {"sample": True, "date": YESTERDAY.isoformat(), "quiet_seconds": 0},
     "bronze_option_ticks": {"date": YESTERDAY.isoformat(), "days": 30, "rows": ROWS},

@@ -22,6 +22,8 @@ DAG_IDS = {
     "daily_option_summary",
     "bronze_raw_logs",
     "ship_logs",
+    "redrive_refused",
+    "table_maintenance",
     "upload_images",
     "sync_dashboards",
     "quality_and_service_levels",

@@ -156,7 +156,8 @@ def _keys_in_table(table: Table, column: str, keys: list[str]) -> dict[str, int]
     head = table.current_snapshot()
     if head is None:
         return {}
-    found = table.scan(one_of(column, keys), selected_fields=(column,), snapshot_id=head.snapshot_id).to_arrow()
+    # Without the snapshot's id, which would take the snapshot's schema: that one lacks a column that was added since.
+    found = table.scan(one_of(column, keys), selected_fields=(column,)).to_arrow()
     return {row[column]: head.snapshot_id for row in found.to_pylist()}
 
 

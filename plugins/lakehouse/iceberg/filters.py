@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 
-from pyiceberg.expressions import BooleanExpression, EqualTo, In
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual, In, LessThan, LessThanOrEqual
+from pyiceberg.table import Table
+from pyiceberg.types import TimestamptzType
 
 
 def equal(column: str, value: str) -> BooleanExpression:
@@ -15,3 +18,19 @@ def equal(column: str, value: str) -> BooleanExpression:
 def one_of(column: str, values: Iterable[str]) -> BooleanExpression:
     """Rows whose column has one of the values."""
     return In(column, set(values))  # type: ignore[call-arg,arg-type]
+
+
+def not_after(column: str, moment: datetime) -> BooleanExpression:
+    """Rows whose time (a column with a zone) is that moment or before."""
+    return LessThanOrEqual(column, moment.isoformat())  # type: ignore[call-arg,arg-type]
+
+
+def within_days(table: Table, column: str, first: date | None, last: date | None) -> BooleanExpression:
+    """Rows whose time is in the days (UTC, both included); None is no bound. With any bound, rows without a time do not match."""
+    zone = "+00:00" if isinstance(table.schema().find_type(column), TimestamptzType) else ""
+    condition: BooleanExpression = AlwaysTrue()
+    if first is not None:
+        condition = And(condition, GreaterThanOrEqual(column, f"{first}T00:00:00{zone}"))  # type: ignore[call-arg,arg-type]
+    if last is not None:
+        condition = And(condition, LessThan(column, f"{last + timedelta(days=1)}T00:00:00{zone}"))  # type: ignore[call-arg,arg-type]
+    return condition

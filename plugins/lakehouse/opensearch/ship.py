@@ -1,241 +1,231 @@
 """Ships the rows that a table gained since the last shipment, and accounts for every one of them.
 
-`rows read = indexed + already there + refused`, where `rows read` comes from the manifests' counts. The cursor is the newest row of
-`ops_db.shipments` and moves only when everything is accounted for and read back.
+`rows read = indexed + already there + refused`, where `rows read` comes from the manifests' counts. A shipment is planned once, its parts
+are shipped by as many workers as there are, and one end adds them up, reads the indices back and only then moves the cursor, which is
+the row with the highest number in `ops_db.shipments`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
 
-import orjson
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Operation
 
-from lakehouse.exceptions import CountError, HistoryError, VerificationError
-from lakehouse.iceberg.filters import equal
-from lakehouse.masking import mask
-from lakehouse.opensearch.client import Document, OpenSearchClient
-from lakehouse.ops.tables import RefusedRecord, append_run_rows, record_refusals
+from lakehouse.contracts import Contract
+from lakehouse.exceptions import ConfigurationError, CountError, HistoryError, VerificationError
+from lakehouse.iceberg import window
+from lakehouse.iceberg.filters import within_days
+from lakehouse.opensearch.build import Builder, Documents
+from lakehouse.opensearch.client import OpenSearchClient
+from lakehouse.opensearch.cursor import last_shipment, record_shipment
+from lakehouse.opensearch.mapping import refuse_conflicts
+from lakehouse.opensearch.send import Outcome
+from lakehouse.opensearch.shipment import Counts, Kind, Part, Shipment
+from lakehouse.opensearch.tally import Tally
+from lakehouse.opensearch.target import Target
+from lakehouse.ops.tables import record_refusals
 
 log = logging.getLogger(__name__)
 
-SHIPMENTS = "ops_db.shipments"
-TOO_OLD = "outside_retention"
+_DEFAULT_RETENTION_DAYS = 30
+_BATCH_ROWS = 20_000
 _BULK_BYTES = 5_000_000
+_RESYNC = "ship it again by id with the param `resync`, first as a dry run: documents that are there stay as they are"
 
 
-@dataclass(frozen=True)
-class Shipment:
-    """What one run shipped; `from_snapshot_id` is None for a first, full shipment, `to_snapshot_id` None when nothing was new."""
-
-    rows_read: int
-    indexed: int
-    already_there: int
-    refused: int
-    from_snapshot_id: int | None
-    to_snapshot_id: int | None
-    reasons: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def unexpected(self) -> int:
-        """Refused rows, without those that are merely too old to be kept."""
-        return self.refused - self.reasons.get(TOO_OLD, 0)
-
-
-def ship(
+def plan(
     catalog: Catalog,
     client: OpenSearchClient,
-    table_name: str,
+    contract: Contract,
+    target: Target,
     *,
-    key_column: str,
-    retention_days: int,
-    to_document: Callable[[dict[str, Any]], tuple[datetime | None, dict[str, Any]]],
-    index_prefix: str = "logs-",
-    full: bool = False,
+    resync: Literal["dry run", "send"] | None = None,
+    from_day: date | None = None,
+    to_day: date | None = None,
     now: datetime | None = None,
-) -> Shipment:
-    """Ship what is new in the table to daily indices `<index_prefix>YYYY.MM.DD`, by the row's event day.
+    max_rows: int = 1_000_000,
+    max_bytes: int = 256 << 20,
+) -> list[Part]:
+    """What is to be shipped, in parts of about that size; nothing when nothing is new.
 
     Args:
-        key_column: its values are the documents' ids, the same for ever.
-        retention_days: rows older than that, or more than a day ahead, are refused.
-        to_document: a row's event time and document.
-        full: ship the whole current snapshot whatever was shipped before; documents that are there stay as they are.
+        resync: all rows of the present snapshot (of some event days) whatever was shipped before, or only look what is missing.
 
     Raises:
-        HistoryError: the snapshot of the last shipment is gone, or the table was replaced or overwritten.
-        CountError, VerificationError: the cursor has not moved.
+        HistoryError: the table was replaced, overwritten or rolled back since the last shipment, or its snapshot expired.
+        ConfigurationError: contract, index template and live indices do not fit together.
     """
-    table = catalog.load_table(table_name)
-    head = table.current_snapshot()
-    start = None if full else _cursor(catalog, table, table_name)
-    if head is None or start == head.snapshot_id:
-        return Shipment(0, 0, 0, 0, start, None)
-    rows_read = _rows_between(table, start, head.snapshot_id)
-    now = now or datetime.now(UTC)
-    oldest, newest = now - timedelta(days=retention_days), now + timedelta(days=1)
-    indexed = there = 0
-    refusals: list[RefusedRecord] = []
-    documents: list[Document] = []
-    shipped_ids: list[str] = []
-
-    def send() -> None:
-        nonlocal indexed, there
-        result = client.create_all(documents)
-        indexed, there = indexed + result.indexed, there + result.already_there
-        rejected = {refusal.document.doc_id for refusal in result.refused}
-        for refusal in result.refused:
-            masked = mask(refusal.document.body.decode())
-            refusals.append(_refusal(table_name, refusal.document.doc_id, head.snapshot_id, refusal.reason, refusal.detail, masked))
-        shipped_ids.extend(document.doc_id for document in documents if document.doc_id not in rejected)
-        documents.clear()
-        log.info(
-            "%d of %d rows: %d indexed, %d already there, %d refused",
-            indexed + there + len(refusals),
-            rows_read,
-            indexed,
-            there,
-            len(refusals),
-        )
-
-    size = 0
-    for row in _new_rows(table, start, head.snapshot_id):
-        key = str(row[key_column])
-        try:
-            event_time, body = to_document(row)
-            encoded = orjson.dumps(body)
-        except (TypeError, ValueError, RecursionError) as error:
-            refusals.append(_refusal(table_name, key, head.snapshot_id, "cannot_be_encoded", str(error), mask(str(row))))
-            continue
-        if event_time is None:
-            refusals.append(_refusal(table_name, key, head.snapshot_id, "no_event_time", "the row has no event time", mask(str(body))))
-            continue
-        if not oldest <= event_time <= newest:
-            detail = f"{event_time.isoformat()} is outside the {retention_days} days that are kept"
-            refusals.append(_refusal(table_name, key, head.snapshot_id, TOO_OLD, detail, mask(str(body))))
-            continue
-        documents.append(Document(f"{index_prefix}{event_time:%Y.%m.%d}", key, encoded))
-        size += len(encoded)
-        if size >= _BULK_BYTES:
-            send()
-            size = 0
-    if documents:
-        send()
-    if rows_read != indexed + there + len(refusals):
-        raise CountError(
-            f"{table_name}: read {rows_read} rows, but indexed {indexed} + already there {there} + refused {len(refusals)}; "
-            "the cursor has not moved, clear the task to ship again"
-        )
-    found = client.count_ids(f"{index_prefix}*", shipped_ids) if shipped_ids else 0
-    if found != len(shipped_ids):
-        raise VerificationError(f"{index_prefix}* has {found} of the {len(shipped_ids)} documents just sent; the cursor has not moved")
-    record_refusals(catalog, refusals)
-    reasons = dict(Counter(refusal.reason for refusal in refusals))
-    shipment = Shipment(rows_read, indexed, there, len(refusals), start, head.snapshot_id, reasons)
-    _save(catalog, table, table_name, f"{index_prefix}*", shipment, now)
-    return shipment
+    table = catalog.load_table(contract.table)
+    head, uuid = table.current_snapshot(), str(table.metadata.table_uuid)
+    last = last_shipment(catalog, contract.table, target.pattern)
+    if (from_day or to_day) and not resync:
+        raise ConfigurationError("days can only be given for a resync")
+    if head is None:
+        return []
+    kind: Kind = "new" if last else "first"
+    if resync:
+        kind = "dry run" if resync == "dry run" else "resync"
+    elif last is not None:
+        if last.table_uuid != uuid:
+            raise HistoryError(f"{contract.table} was replaced by another table since the last shipment; {_RESYNC}")
+        if last.to_snapshot_id == head.snapshot_id:
+            return []
+    refuse_conflicts(client, target.pattern, target.fields(contract), target.mapping(), own=target.daily)
+    client.refresh(target.pattern)
+    whole = Part(
+        source_table=contract.table,
+        table_uuid=uuid,
+        kind=kind,
+        number=last.number + 1 if last else 1,
+        from_snapshot_id=last.to_snapshot_id if last and kind == "new" else None,
+        to_snapshot_id=head.snapshot_id,
+        rows=0,
+        files=0,
+        now=(now or datetime.now(UTC)).isoformat(),
+        documents_before=_documents(client, target),
+        from_day=from_day.isoformat() if from_day else None,
+        to_day=to_day.isoformat() if to_day else None,
+    )
+    rows = _window(table, whole, target)
+    whole = replace(whole, rows=rows.rows, files=len(rows.files))
+    # A window without rows, after compaction, still moves the cursor.
+    groups = list(rows.groups(max_rows=max_rows, max_bytes=max_bytes)) or [(0, 0)]
+    log.info("%s: %d rows in %d files since snapshot %s, in %d parts", contract.table, rows.rows, len(rows.files), rows.start, len(groups))
+    return [replace(whole, first_file=first, file_count=count) for first, count in groups]
 
 
-def _cursor(catalog: Catalog, table: Table, table_name: str) -> int | None:
-    """The snapshot up to which the table was shipped; None before the first shipment."""
-    found = catalog.load_table(SHIPMENTS).scan(equal("source_table", table_name)).to_arrow().to_pylist()
-    if not found:
-        return None
-    last = max(found, key=lambda row: row["shipped_at"])
-    if last["table_uuid"] != str(table.metadata.table_uuid):
-        raise HistoryError(f"{table_name} was replaced by another table since the last shipment; ship it anew with the param `full`")
-    return int(last["to_snapshot_id"])
+def ship_part(catalog: Catalog, client: OpenSearchClient, contract: Contract, target: Target, part: Part) -> Counts:
+    """Ship a part's rows and note its refusals; a part that is shipped again finds its documents there.
 
-
-def _chain(table: Table, start: int | None, end: int) -> list[Any]:
-    """Snapshots after `start` up to `end`, newest first.
+    Memory is bounded by a few batches: while one bulk is on its way the next is built.
 
     Raises:
-        HistoryError: `start` is not among the ancestors of `end`.
+        HistoryError: the table is not what it was when the shipment was planned.
+        ConfigurationError: the rows would make more new indices than the target allows.
     """
-    chain, current = [], table.snapshot_by_id(end)
-    while current is not None and current.snapshot_id != start:
-        chain.append(current)
-        parent = current.parent_snapshot_id
-        current = table.snapshot_by_id(parent) if parent is not None else None
-    if start is not None and current is None:
+    table = catalog.load_table(contract.table)
+    if str(table.metadata.table_uuid) != part.table_uuid:
         raise HistoryError(
-            f"{'.'.join(table.name())}: snapshot {start} of the last shipment is no ancestor of {end} (rolled back or expired); "
-            "ship the table anew with the param `full`: documents that are there stay as they are"
+            f"{contract.table} was replaced by another table since this run planned its shipment: clear the run from `plan` on"
         )
-    return chain
+    rows = _window(table, part, target)
+    if (rows.rows, len(rows.files)) != (part.rows, part.files):
+        raise HistoryError(f"{contract.table}: the files of this run's window changed since it was planned: clear the run from `plan` on")
+    oldest, newest = retention(contract, datetime.fromisoformat(part.now))
+    builder = Builder(
+        target, contract.primary_key, snapshot_id=part.to_snapshot_id, oldest=oldest, newest=newest, leaves=target.plain_fields()
+    )
+    tally = Tally(client, target, part)
+    with ThreadPoolExecutor(1) as sender:
+        waiting: tuple[Documents, Future[Outcome]] | None = None
+        for batch in rows.batches(part.first_file, part.file_count, max_rows=_BATCH_ROWS):
+            built = builder.build(batch)
+            tally.take(built)
+            for bulk in built.documents.bulks(_BULK_BYTES):
+                if waiting is not None:
+                    tally.add(waiting[0], waiting[1].result())
+                waiting = bulk, sender.submit(tally.deliver, bulk)
+        if waiting is not None:
+            tally.add(waiting[0], waiting[1].result())
+    if part.kind != "dry run":
+        record_refusals(catalog, tally.refusals())
+    return tally.counts()
 
 
-def _rows_between(table: Table, start: int | None, end: int) -> int:
-    """Rows to ship, from snapshot summaries alone."""
-    if start is None:
-        return _live_rows(table, end)
-    rows = 0
-    for snapshot in _chain(table, start, end):
-        operation = snapshot.summary.operation if snapshot.summary else None
-        if operation == Operation.REPLACE:  # Compaction: the same rows in other files.
-            continue
-        if operation != Operation.APPEND:
-            raise HistoryError(
-                f"{'.'.join(table.name())}: snapshot {snapshot.snapshot_id} is an {operation}, so rows that were shipped may be gone; "
-                "ship the table anew with the param `full`"
-            )
-        rows += int(snapshot.summary["added-records"] or 0)
-    return rows
-
-
-def _live_rows(table: Table, snapshot_id: int) -> int:
-    """Rows of a snapshot, by its summary: records less position deletes.
+def finish(
+    catalog: Catalog, client: OpenSearchClient, contract: Contract, target: Target, parts: Sequence[Part], counts: Sequence[Counts]
+) -> Shipment:
+    """Add the parts up, read the indices back, and move the cursor (unless only some days, or nothing, was sent).
 
     Raises:
-        HistoryError: there are equality deletes, whose rows no summary counts.
+        CountError: rows are missing from the sum, or a part from the list.
+        VerificationError: an index has fewer documents than it had and was sent.
+        ChangedMeanwhileError: another run moved the cursor meanwhile.
     """
-    snapshot = table.snapshot_by_id(snapshot_id)
-    summary = snapshot.summary if snapshot else None
-    if summary is None:
-        return 0
-    if int(summary["total-equality-deletes"] or 0):
-        raise HistoryError(f"{'.'.join(table.name())} has equality deletes, so its rows cannot be counted: compact it, then ship again")
-    return int(summary["total-records"] or 0) - int(summary["total-position-deletes"] or 0)
+    if not parts:
+        return Shipment(contract.table, target.pattern)
+    whole, total = parts[0], sum(counts, start=Counts())
+    files = sum(part.file_count for part in parts)
+    if len(counts) != len(parts) or files != whole.files or total.accounted != whole.rows:
+        raise CountError(
+            f"{contract.table}: read {whole.rows} rows in {whole.files} files, but indexed {total.indexed} + already there "
+            f"{total.already_there} + missing {total.missing} + refused {total.refused} in {files} files and {len(counts)} of {len(parts)} "
+            "parts; the cursor has not moved, clear the run to ship again"
+        )
+    client.refresh(target.pattern)
+    after = _documents(client, target)
+    for day, indexed in sorted(total.indexed_by_day.items()):
+        index = target.index_of(day)
+        wanted = whole.documents_before.get(index, 0) + indexed
+        if after.get(index, 0) < wanted:
+            raise VerificationError(
+                f"{index} has {after.get(index, 0)} documents; it had {whole.documents_before.get(index, 0)}, and {indexed} were indexed: "
+                "some are gone, the cursor has not moved, clear the run to ship again"
+            )
+    without_row = None
+    if whole.kind in ("resync", "dry run"):
+        first, last = date.fromisoformat(whole.from_day or "0001-01-01"), date.fromisoformat(whole.to_day or "9999-12-31")
+        documents = sum(after[index] for index, day in target.daily(after).items() if first <= day <= last)
+        without_row = max(0, documents - (total.indexed + total.already_there - total.same_id))
+    shipment = Shipment(
+        contract.table,
+        target.pattern,
+        whole.kind,
+        whole.rows,
+        total,
+        whole.from_snapshot_id,
+        whole.to_snapshot_id,
+        rows_per_second=round(whole.rows / total.seconds, 1) if total.seconds else 0.0,
+        without_row=without_row,
+    )
+    if whole.kind != "dry run" and not (whole.from_day or whole.to_day):
+        record_shipment(catalog, whole, shipment)
+    return _with_lag(catalog, shipment)
 
 
-def _new_rows(table: Table, start: int | None, end: int) -> Iterator[dict[str, Any]]:
-    """Rows to ship, batch by batch."""
-    if start is None:
-        batches: pa.RecordBatchReader = table.scan(snapshot_id=end).to_arrow_batch_reader()
-    else:
-        batches = table.incremental_append_scan(from_snapshot_id_exclusive=start, to_snapshot_id_inclusive=end).to_arrow_batch_reader()
-    for batch in batches:
-        yield from batch.to_pylist()
+def ship(catalog: Catalog, client: OpenSearchClient, contract: Contract, target: Target, **options: Any) -> Shipment:
+    """Plan, ship and finish in one go; `options` are those of `plan`."""
+    parts = plan(catalog, client, contract, target, **options)
+    return finish(catalog, client, contract, target, parts, [ship_part(catalog, client, contract, target, part) for part in parts])
 
 
-def _refusal(table: str, key: str, snapshot_id: int, reason: str, detail: str, masked: str) -> RefusedRecord:
-    return RefusedRecord(table, key, f"snapshot {snapshot_id}", reason, mask(detail)[:200], masked)
+def _documents(client: OpenSearchClient, target: Target) -> dict[str, int]:
+    """Documents of each of the target's indices."""
+    found = client.documents_by_index(target.pattern)
+    return {index: found[index] for index in target.daily(found)}
 
 
-def _save(catalog: Catalog, table: Table, table_name: str, target: str, shipment: Shipment, now: datetime) -> None:
-    uuid = str(table.metadata.table_uuid)
-    row = {
-        "source_table": table_name,
-        "target": target,
-        "table_uuid": uuid,
-        "from_snapshot_id": shipment.from_snapshot_id,
-        "to_snapshot_id": shipment.to_snapshot_id,
-        "rows_read": shipment.rows_read,
-        "indexed": shipment.indexed,
-        "already_there": shipment.already_there,
-        "refused": shipment.refused,
-        "shipped_at": now,
-    }
-    window = f"{uuid}:{shipment.from_snapshot_id}:{shipment.to_snapshot_id}"
-    # A window is shipped once; the whole table may be shipped again at the same snapshot, and the cursor must then move there.
-    key = window if shipment.from_snapshot_id is not None else f"{window}:{now.isoformat()}"
-    append_run_rows(catalog, SHIPMENTS, key, [row])
+def retention(contract: Contract, now: datetime) -> tuple[datetime, datetime]:
+    """The oldest and the newest event time that is taken."""
+    return now - timedelta(days=contract.retention_days or _DEFAULT_RETENTION_DAYS), now + timedelta(days=1)
+
+
+def _window(table: Table, part: Part, target: Target) -> window.Window:
+    try:
+        if part.from_snapshot_id is not None:
+            return window.appended(table, part.from_snapshot_id, part.to_snapshot_id)
+        first, last = (date.fromisoformat(day) if day else None for day in (part.from_day, part.to_day))
+        return window.live(table, part.to_snapshot_id, within_days(table, target.event_time, first, last))
+    except HistoryError as error:
+        raise HistoryError(f"{error}; {_RESYNC}") from error
+
+
+def _with_lag(catalog: Catalog, shipment: Shipment) -> Shipment:
+    """How many rows, and for how long, the table is ahead of what was just shipped."""
+    table = catalog.load_table(shipment.source_table)
+    head = table.current_snapshot()
+    if head is None or shipment.to_snapshot_id in (None, head.snapshot_id):
+        return shipment
+    try:
+        newer = window.appended(table, shipment.to_snapshot_id, head.snapshot_id)
+    except HistoryError:  # The next run says so.
+        return shipment
+    behind = time.time() - newer.since.timestamp() if newer.since else 0.0
+    return replace(shipment, lag_rows=newer.rows, lag_seconds=round(max(0.0, behind), 3))

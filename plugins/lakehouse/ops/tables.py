@@ -21,7 +21,12 @@ CONTRACTS = Path(__file__).parent / "contracts"
 
 @dataclass(frozen=True)
 class RefusedRecord:
-    """One row that was not taken: where it stands in its source, why, and a masked copy for a first look."""
+    """One row that was not taken: where it stands in its source, why, and a masked copy for a first look.
+
+    Attributes:
+        records: how many rows this one stands for.
+        target: index pattern that a row of the table was on its way to; None when it was on its way into the table.
+    """
 
     table_name: str
     record_key: str
@@ -29,11 +34,15 @@ class RefusedRecord:
     reason: str
     detail: str
     masked: str
+    records: int = 1
+    target: str | None = None
 
     @property
     def refusal_id(self) -> str:
         """The same for the same row and reason."""
-        return sha256("|".join((self.table_name, self.record_key, self.reason)).encode()).hexdigest()
+        # The target comes last and alone, so that ids of before it was there stay.
+        parts = (self.table_name, self.record_key, self.reason, *([self.target] if self.target else []))
+        return sha256("|".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -151,13 +151,15 @@ def _superset_dashboard(services: Services, options: dict[str, Any]) -> tuple[fl
 
 def _log_search(services: Services, options: dict[str, Any]) -> tuple[float, str]:
     index = options.get("index", "logs-*")
-    body = {
+    body: dict[str, Any] = {
         "size": 50,
         "query": {"bool": {"filter": [{"term": {"level": "ERROR"}}, {"range": {"event_time": {"gte": "now-1h"}}}]}},
         "sort": [{"event_time": "desc"}],
     }
+    if by := options.get("by"):
+        body["aggs"] = {"by": {"terms": {"field": by}}}
     seconds = _median(lambda: services.opensearch.request("POST", f"/{index}/_search?request_cache=false", json=body))
-    return seconds, f"errors of the last hour, median of {_RUNS}, warm"
+    return seconds, f"errors of the last hour{f' by {by}' if by else ''}, median of {_RUNS}, warm"
 
 
 def _disk_free(services: Services, options: dict[str, Any]) -> tuple[float, str]:

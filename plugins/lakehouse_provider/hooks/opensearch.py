@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow.sdk import BaseHook
 
-from lakehouse_provider.hooks.extras import base_url, read_extras
+from lakehouse_provider.hooks.extras import base_url, public_url, read_extras
 
 if TYPE_CHECKING:
     from lakehouse.opensearch.client import OpenSearchClient
@@ -21,7 +22,8 @@ class LakehouseOpenSearchHook(BaseHook):
 
     Args:
         conn_id: connection of type `opensearch`; extras `ca_certs` (path of the authority's certificate), `use_ssl` and
-            `verify_certs`, both true unless the connection says otherwise.
+            `verify_certs`, both true unless the connection says otherwise, and `dashboards_url`, where people's browsers find
+            OpenSearch Dashboards.
     """
 
     conn_name_attr = "conn_id"
@@ -43,7 +45,7 @@ class LakehouseOpenSearchHook(BaseHook):
         from lakehouse.opensearch.client import OpenSearchClient
 
         connection = self.get_connection(self.conn_id)
-        extras = read_extras(connection, ca_certs=None, use_ssl=True, verify_certs=True)
+        extras = read_extras(connection, ca_certs=None, use_ssl=True, verify_certs=True, dashboards_url=None)
         verify: bool | str = extras["ca_certs"] or True
         if not extras["use_ssl"] or not extras["verify_certs"]:
             log.warning("connection %s switches TLS or its verification off", self.conn_id)
@@ -51,6 +53,18 @@ class LakehouseOpenSearchHook(BaseHook):
         url = base_url(connection, "https" if extras["use_ssl"] else "http")
         auth = (connection.login, connection.password or "") if connection.login else None
         return OpenSearchClient("OpenSearch", url, auth=auth, verify=verify)
+
+    def search_url(self, pattern: str, field: str, value: str) -> str:
+        """The page with the documents that have a value: in OpenSearch Dashboards where there is one, else the node's own answer; or ""."""
+        connection = self.get_connection(self.conn_id)
+        dashboards = str(connection.extra_dejson.get("dashboards_url") or "").rstrip("/")
+        if dashboards:
+            # Discover of OpenSearch Dashboards 2.10 and later; its index pattern has its own title as id.
+            query = quote(f"""(filters:!(),query:(language:kuery,query:'{field}: "{value}"'))""", safe="():,!'")
+            state = f"(discover:(columns:!(_source)),metadata:(indexPattern:'{pattern}',view:discover))"
+            return f"{dashboards}/app/data-explorer/discover#?_g=(time:(from:now-30d,to:now))&_a={state}&_q={query}"
+        node = public_url(connection)
+        return f"{node}/{pattern}/_search?size=50&q={quote(f'{field}:{value}')}" if node else ""
 
     def test_connection(self) -> tuple[bool, str]:
         """Asks the node for its version."""

@@ -9,13 +9,13 @@ from airflow.sdk import Asset, BaseOperator
 from lakehouse_provider.links import RESULT_URL, ResultLink, RunbookLink
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
 
 class LakehouseOperator(BaseOperator):
     """Base of the operators: links to the result and to the runbook."""
 
-    operator_extra_links = (ResultLink(), RunbookLink())
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (ResultLink(), RunbookLink())
 
     def show_result(self, context: Context, url: str) -> None:
         """Keep the page where the result can be seen; nothing is kept without a public address."""

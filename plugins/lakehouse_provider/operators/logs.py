@@ -1,8 +1,7 @@
-"""Logs: from a landing prefix into Iceberg, and from Iceberg to OpenSearch."""
+"""Logs: from a landing prefix into Iceberg."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -11,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
-from lakehouse_provider.hooks.extras import public_url
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
-from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -89,63 +86,4 @@ class LoadJsonLinesOperator(LakehouseOperator):
                 f"{counts.refused} of {counts.read} lines were refused, {contract.refused_threshold:.0%} are allowed; the good ones are "
                 "loaded. The reasons, with masked copies, are in ops_db.refused_records"
             )
-        return facts
-
-
-class IcebergToOpenSearchOperator(LakehouseOperator):
-    """Ships a table's new rows to daily indices, every row counted; see `lakehouse.opensearch.ship`.
-
-    Args:
-        contract: file of the source table's contract; its retention bounds the event times that are taken.
-        template: file of the index template, put before the first document.
-        to_document: callable from a row to (event time, document).
-    """
-
-    template_fields: Sequence[str] = ()
-
-    def __init__(
-        self,
-        *,
-        contract: Path,
-        template: Path,
-        to_document: Callable[[dict[str, Any]], tuple[datetime | None, dict[str, Any]]],
-        catalog_conn_id: str = "lakehouse_catalog",
-        opensearch_conn_id: str = "lakehouse_opensearch",
-        opensearch_admin_conn_id: str = "lakehouse_opensearch_admin",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.contract, self.template, self.to_document = contract, template, to_document
-        self.catalog_conn_id = catalog_conn_id
-        self.opensearch_conn_id, self.opensearch_admin_conn_id = opensearch_conn_id, opensearch_admin_conn_id
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the counts of the shipment."""
-        from lakehouse.contracts import load
-        from lakehouse.exceptions import RefusedThresholdError
-        from lakehouse.opensearch.ship import ship
-
-        contract = load(Path(self.contract))
-        admin = LakehouseOpenSearchHook(self.opensearch_admin_conn_id)
-        admin.client.ensure_index_template("logs", json.loads(Path(self.template).read_text()))
-        hook = LakehouseOpenSearchHook(self.opensearch_conn_id)
-        shipment = ship(
-            LakehouseCatalogHook(self.catalog_conn_id).catalog,
-            hook.client,
-            contract.table,
-            key_column=contract.primary_key[0],
-            retention_days=contract.retention_days or 30,
-            to_document=self.to_document,
-            full=bool(context["params"].get("full")),
-        )
-        facts = asdict(shipment) | {"rows": shipment.indexed}
-        self.log.info("shipped: %s", facts)
-        if shipment.unexpected > contract.refused_threshold * shipment.rows_read:
-            raise RefusedThresholdError(
-                f"{shipment.unexpected} of {shipment.rows_read} rows were refused, {contract.refused_threshold:.0%} are allowed: "
-                f"{shipment.reasons}; the good ones are shipped. The rows are in ops_db.refused_records"
-            )
-        self.describe_outlets(context, facts)
-        url = public_url(hook.get_connection(self.opensearch_conn_id))
-        self.show_result(context, f"{url}/logs-*/_search?size=50&sort=event_time:desc" if url else "")
         return facts

@@ -1,120 +1,209 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 
-from lakehouse.exceptions import CountError, HistoryError, TransientError, VerificationError
-from lakehouse.opensearch.ship import SHIPMENTS, ship
+from lakehouse.contracts import Column, Contract
+from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError, CountError, HistoryError, TransientError, VerificationError
+from lakehouse.iceberg.filters import equal
+from lakehouse.opensearch import tally
+from lakehouse.opensearch.cursor import SHIPMENTS, last_shipment
+from lakehouse.opensearch.ship import finish, plan, ship, ship_part
+from lakehouse.opensearch.shipment import Counts, Part, Shipment
+from lakehouse.opensearch.target import Target
 from lakehouse.ops.tables import ensure_ops_tables
 
-TABLE = "db.lines"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIELDS = [NestedField(1, "key", StringType()), NestedField(2, "at", TimestamptzType()), NestedField(3, "size", LongType())]
+CONTRACT = Contract(
+    table="db.lines",
+    description="",
+    columns=tuple(Column(field.name, str(field.field_type), required=False, description="", classification=None) for field in FIELDS),
+    primary_key=("key",),
+    partitioning=(),
+    sort_order=(),
+    properties={},
+    checks=(),
+    refused_threshold=1.0,
+    runbook="",
+    freshness_hours=None,
+    freshness_column=None,
+    retention_days=30,
+)
+INDEX = "logs-2026.11.20"
 
 
 @pytest.fixture
-def table(catalog):
-    ensure_ops_tables(catalog)
-    catalog.create_namespace("db")
-    return catalog.create_table(TABLE, schema=Schema(*FIELDS))
+def target(tmp_path) -> Target:
+    template = tmp_path / "template.json"
+    mapping = {"dynamic": False, "properties": {"at": {"type": "date"}, "key": {"type": "keyword"}, "size": {"type": "long"}}}
+    template.write_text(json.dumps({"template": {"mappings": mapping}}))
+    return Target(prefix="logs-", event_time="at", template=template)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory) -> Iterator[SqlCatalog]:
+    """One for all these tests, each with a table of its own: making the bundle's tables takes longer than most of them."""
+    folder = tmp_path_factory.mktemp("catalog")
+    opened = SqlCatalog("ship", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+    ensure_ops_tables(opened)
+    opened.create_namespace("db")
+    yield opened
+    opened.close()
+
+
+NUMBERS = count()
 
 
 @pytest.fixture
-def run(catalog, client, table, waits):
-    """Ship as a DAG run does; each run a minute later."""
-    minutes = iter(range(1000))
-
-    def once(**options):
-        return ship(
-            catalog,
-            client,
-            TABLE,
-            key_column="key",
-            retention_days=30,
-            to_document=lambda row: (row["at"], {"size": row["size"]}),
-            now=NOW + timedelta(minutes=next(minutes)),
-            **options,
-        )
-
-    return once
+def contract() -> Contract:
+    return replace(CONTRACT, table=f"db.lines{next(NUMBERS)}")
 
 
-def add(table, *keys: str, at: datetime | None = NOW) -> None:
+@pytest.fixture
+def table(catalog, contract):
+    return catalog.create_table(contract.table, schema=Schema(*FIELDS))
+
+
+class Shipper:
+    """The three steps with everything they need."""
+
+    def __init__(self, catalog, client, contract: Contract, target: Target) -> None:
+        self.catalog, self.client, self.contract, self.target = catalog, client, contract, target
+
+    def plan(self, **options) -> list[Part]:
+        return plan(self.catalog, self.client, self.contract, self.target, **({"now": NOW} | options))
+
+    def part(self, part: Part) -> Counts:
+        return ship_part(self.catalog, self.client, self.contract, self.target, part)
+
+    def finish(self, parts, counts) -> Shipment:
+        return finish(self.catalog, self.client, self.contract, self.target, parts, counts)
+
+    def __call__(self, **options) -> Shipment:
+        return ship(self.catalog, self.client, self.contract, self.target, **({"now": NOW} | options))
+
+    def cursors(self) -> list[tuple[int, int]]:
+        """Number and snapshot of every shipment."""
+        rows = self.catalog.load_table(SHIPMENTS).scan(equal("source_table", self.contract.table)).to_arrow().to_pylist()
+        return sorted((row["number"], row["to_snapshot_id"]) for row in rows)
+
+    def refused(self) -> list[dict[str, Any]]:
+        """What the table of refused rows has."""
+        found = self.catalog.load_table("ops_db.refused_records").scan(equal("table_name", self.contract.table)).to_arrow().to_pylist()
+        return sorted(found, key=lambda row: (row["record_key"], row["reason"]))
+
+    def refusals(self) -> list[tuple[str, str, int]]:
+        """Key, reason and rows of each line."""
+        return [(row["record_key"], row["reason"], row["records"]) for row in self.refused()]
+
+
+@pytest.fixture
+def run(catalog, client, contract, table, target, waits) -> Shipper:
+    return Shipper(catalog, client, contract, target)
+
+
+def add(table, *keys: str | None, at: datetime | None = NOW) -> int:
     table.refresh()
     rows = [{"key": key, "at": at, "size": 1} for key in keys]
-    table.append(
-        pa.Table.from_pylist(rows, schema=pa.schema([("key", pa.string()), ("at", pa.timestamp("us", "UTC")), ("size", pa.int64())]))
-    )
+    schema = pa.schema([("key", pa.string()), ("at", pa.timestamp("us", "UTC")), ("size", pa.int64())])
+    table.append(pa.Table.from_pylist(rows, schema=schema))
+    return table.current_snapshot().snapshot_id
 
 
-def cursors(catalog) -> list[int]:
-    rows = catalog.load_table(SHIPMENTS).scan().to_arrow().to_pylist()
-    return [row["to_snapshot_id"] for row in sorted(rows, key=lambda row: row["shipped_at"])]
+def sums(shipment: Shipment | Counts) -> tuple[int, int, int]:
+    counts = shipment.counts if isinstance(shipment, Shipment) else shipment
+    return counts.indexed, counts.already_there, counts.refused
 
 
-def refusals(catalog) -> list[tuple[str, str]]:
-    rows = catalog.load_table("ops_db.refused_records").scan().to_arrow().to_pylist()
-    return sorted((row["record_key"], row["reason"]) for row in rows)
-
-
-def test_each_run_ships_what_is_new_since_the_last(run, node, table, catalog):
-    assert run().rows_read == 0
-    add(table, "a", "b")
+def test_each_run_ships_what_is_new_since_the_last(run, node, table):
+    assert run() == Shipment(run.contract.table, "logs-*")
+    one = add(table, "a", "b")
     first = run()
-    assert (first.rows_read, first.indexed, first.already_there, first.refused, first.from_snapshot_id) == (2, 2, 0, 0, None)
-    assert run().to_snapshot_id is None
+    assert (first.kind, first.rows_read, sums(first), first.from_snapshot_id, first.to_snapshot_id) == ("first", 2, (2, 0, 0), None, one)
+    assert (run().kind, run().to_snapshot_id) == (None, None)
     add(table, "c")
-    add(table, "d")
+    two = add(table, "d")
     second = run()
-    assert (second.rows_read, second.indexed, second.from_snapshot_id) == (2, 2, first.to_snapshot_id)
-    assert sorted(node.documents) == [("logs-2026.11.20", key) for key in "abcd"]
-    assert cursors(catalog) == [first.to_snapshot_id, second.to_snapshot_id]
+    assert (second.kind, second.rows_read, sums(second), second.from_snapshot_id) == ("new", 2, (2, 0, 0), one)
+    assert sorted(node.documents) == [(INDEX, key) for key in "abcd"]
+    assert node.documents[INDEX, "a"] == {"at": "2026-11-20T12:00:00.000000Z", "size": 1, "snapshot_id": str(one)}
+    assert run.cursors() == [(1, one), (2, two)]
 
 
 @pytest.mark.fault(13)
-def test_rows_without_a_time_or_outside_the_kept_days_are_refused_and_make_no_index(run, node, table, catalog):
+def test_rows_without_a_time_or_outside_the_kept_days_are_refused_and_make_no_index(run, node, table):
     moments = {"old": NOW - timedelta(days=31), "ahead": NOW + timedelta(days=2), "none": None, "edge": NOW - timedelta(days=29)}
     moments |= {"epoch": datetime(1970, 1, 1, tzinfo=UTC), "last": datetime(9999, 12, 31, tzinfo=UTC)}
     for key, moment in moments.items():
         add(table, key, at=moment)
-    counts = run()
-    assert (counts.rows_read, counts.indexed, counts.refused) == (6, 1, 5)
+    shipment = run()
+    assert (shipment.rows_read, sums(shipment), shipment.counts.unexpected) == (6, (1, 0, 5), 1)
+    assert shipment.counts.reasons == {"outside_retention": 4, "no_event_time": 1}
     assert list(node.documents) == [("logs-2026.10.22", "edge")]
-    outside = "outside_retention"
-    assert refusals(catalog) == [("ahead", outside), ("epoch", outside), ("last", outside), ("none", "no_event_time"), ("old", outside)]
+    outside = [(key, "outside_retention", 1) for key in ("ahead", "epoch", "last")]
+    assert run.refusals() == [*outside, ("none", "no_event_time", 1), ("old", "outside_retention", 1)]
 
 
 @pytest.mark.fault(7)
-def test_a_row_that_the_mapping_refuses_is_kept_with_its_reason_and_the_cursor_goes_on(run, node, table, catalog):
-    node.mapping_errors = {"b"}
-    add(table, "a", "b", "c")
-    counts = run()
-    assert (counts.indexed, counts.refused) == (2, 1)
-    assert refusals(catalog) == [("b", "mapper_parsing_exception")]
-    assert cursors(catalog) == [counts.to_snapshot_id]
-    run(full=True)
-    assert refusals(catalog) == [("b", "mapper_parsing_exception")]
+def test_a_row_that_the_mapping_refuses_is_kept_with_its_reason_and_the_cursor_goes_on(run, node, table):
+    node.errors = {"b": (400, "mapper_parsing_exception", "failed to parse field [level]. Preview: '{token=abcdefgh12345}'")}
+    snapshot = add(table, "a", "b", "c")
+    assert sums(run()) == (2, 0, 1)
+    (line,) = run.refused()
+    wanted = {"record_key": "b", "place": f"snapshot {snapshot}", "reason": "mapper_parsing_exception", "target": "logs-*"}
+    assert {name: line[name] for name in wanted} == wanted
+    assert json.loads(line["masked"])["size"] == 1
+    assert "[level]" in line["detail"]
+    assert "abcdefgh" not in line["detail"]
+    assert run.cursors() == [(1, snapshot)]
+    assert sums(run(resync="send")) == (0, 2, 1)
+    assert run.refusals() == [("b", "mapper_parsing_exception", 1)]
+
+
+@pytest.mark.fault(7)
+def test_every_refused_row_is_found_in_the_table_also_those_without_a_key_and_over_the_bound(run, node, table, monkeypatch):
+    monkeypatch.setattr(tally, "_MAX_LISTED", 4)
+    refused = 0
+    for name in ("a", "b"):
+        add(table, None, None, "", at=NOW)
+        add(table, *(f"{name}{number}" for number in range(5)), at=None)
+        refused += run(max_rows=4).counts.refused
+        lines = run.refusals()
+        assert sum(records for *_, records in lines) == refused
+        assert len(lines) <= 8 * (1 if name == "a" else 2)
+    assert refused == 16
+    assert Counter({reason: 0 for _, reason, _ in lines}) == {"no_key": 0, "no_event_time": 0}
+    assert sums(run(resync="send")) == (0, 0, 16)
 
 
 @pytest.mark.fault(6)
-def test_the_cursor_does_not_move_while_the_node_keeps_rejecting(run, node, table, catalog):
+def test_the_cursor_does_not_move_while_the_node_keeps_rejecting(run, node, table):
     add(table, "a", "b")
     node.busy = {"b": 10**6}
     with pytest.raises(TransientError):
         run()
-    assert cursors(catalog) == []
+    assert run.cursors() == []
     node.busy = {}
-    counts = run()
-    assert (counts.indexed, counts.already_there) == (1, 1)
-    assert len(node.documents) == 2
+    assert sums(run()) == (1, 1, 0)
+    assert node.held() == ["a", "b"]
 
 
 @pytest.mark.fault(9)
-def test_a_kill_between_bulk_and_cursor_ships_the_same_documents_again(run, node, table, catalog, monkeypatch):
+@pytest.mark.parametrize("place", ["record_refusals", "record_shipment"])
+def test_a_kill_between_bulk_and_cursor_ships_the_same_documents_again(run, node, table, monkeypatch, place):
     class Killed(BaseException):
         """SIGKILL, as far as one process can play it."""
 
@@ -123,62 +212,299 @@ def test_a_kill_between_bulk_and_cursor_ships_the_same_documents_again(run, node
 
     add(table, "a", "b")
     with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.opensearch.ship.record_refusals", die)
-        with pytest.raises(Killed):
-            run()
-    assert (cursors(catalog), len(node.documents)) == ([], 2)
-    counts = run()
-    assert (counts.indexed, counts.already_there, len(node.documents)) == (0, 2, 2)
+        patch.setattr(f"lakehouse.opensearch.ship.{place}", die)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                run()
+    assert (run.cursors(), node.held()) == ([], ["a", "b"])
+    assert sums(run()) == (0, 2, 0)
+    assert node.held() == ["a", "b"]
 
 
-def test_documents_that_cannot_be_read_back_keep_the_cursor(run, node, table, catalog, monkeypatch):
+def test_a_document_that_cannot_be_read_back_keeps_the_cursor(run, node, table):
     add(table, "a", "b")
-    create = node._create
-    monkeypatch.setattr(node, "_create", lambda index, key, source: {"status": 201} if key == "b" else create(index, key, source))
-    with pytest.raises(VerificationError, match="has 1 of the 2 documents just sent; the cursor has not moved"):
+    node.lost = {"b"}
+    with pytest.raises(VerificationError, match=f"{INDEX} has 1 documents; it had 0, and 2 were indexed: .*the cursor has not moved"):
         run()
-    assert cursors(catalog) == []
+    assert run.cursors() == []
+    node.lost = set()
+    assert sums(run()) == (1, 1, 0)
+
+
+# Parts
+
+
+def test_parts_are_shipped_in_any_order_and_some_of_them_twice(run, node, table):
+    for number in range(6):
+        add(table, f"{number}a", f"{number}b")
+    parts = run.plan(max_rows=4)
+    assert [(part.first_file, part.file_count) for part in parts] == [(0, 2), (2, 2), (4, 2)]
+    assert all(part == Part(**json.loads(json.dumps(asdict(part)))) for part in parts)
+    shuffled = [parts[2], parts[0], parts[1]]
+    for part in shuffled[:2]:
+        run.part(part)
+    counts = [run.part(part) for part in shuffled]
+    shipment = run.finish(parts, counts)
+    assert (shipment.rows_read, sums(shipment), len(node.documents)) == (12, (4, 8, 0), 12)
+    assert run.cursors() == [(1, table.refresh().current_snapshot().snapshot_id)]
+
+
+def test_parts_that_are_not_the_whole_are_an_error(run, table, subtests):
+    for number in range(5):
+        add(table, f"{number}a", f"{number}b")
+    parts = run.plan(max_rows=4)
+    counts = [run.part(part) for part in parts]
+    for name, listed in {
+        "a part is missing": (parts[:2], counts[:2]),
+        "counts are missing": (parts, counts[:2]),
+        "a part is there twice": ([*parts, parts[0]], [*counts, counts[0]]),
+        "a part stands for another": ([*parts[:2], parts[0]], [*counts[:2], counts[0]]),
+        "a part counted nothing": (parts, [*counts[:2], Counts()]),
+        "a row is counted twice": (parts, [*counts[:2], replace(counts[2], refused=1)]),
+    }.items():
+        with subtests.test(name), pytest.raises(CountError, match=r"db\.lines\d+: read 10 rows in 5 files, but .*the cursor has not moved"):
+            run.finish(*listed)
+    assert run.cursors() == []
+    assert run.finish(parts, counts).rows_read == 10
 
 
 @pytest.mark.fault(12)
-def test_an_overwritten_table_stops_with_the_way_on(run, node, table, catalog):
-    add(table, "a", "b")
-    run()
-    table.refresh()
-    table.delete("key == 'a'")
-    with pytest.raises(HistoryError, match="ship the table anew with the param `full`"):
-        run()
-    assert len(cursors(catalog)) == 1
-    assert run(full=True).already_there == 1
-
-
-@pytest.mark.fault(12)
-def test_a_snapshot_that_is_gone_stops_with_the_way_on(run, table, catalog):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(lambda table: table.catalog.drop_table(table.name()), "replaced by another table", id="replaced"),
+        pytest.param(
+            lambda table: table.maintenance.expire_snapshots().older_than(datetime.now(UTC) + timedelta(days=1)).commit(),
+            "snapshot",
+            id="expired",
+        ),
+    ],
+)
+def test_a_part_of_a_table_that_changed_since_the_plan_is_not_shipped(run, node, table, catalog, change, words):
     add(table, "a")
-    run()
+    (part,) = run.plan()
     add(table, "b")
-    add(table, "c")
-    table.refresh()
-    table.maintenance.expire_snapshots().older_than(datetime.now(UTC) + timedelta(days=1)).commit()
-    with pytest.raises(HistoryError, match=r"db\.lines: snapshot \d+ of the last shipment is no ancestor"):
-        run()
-    assert run(full=True).indexed == 2
+    change(table)
+    if not catalog.table_exists(run.contract.table):
+        add(catalog.create_table(run.contract.table, schema=Schema(*FIELDS)), "a")
+    with pytest.raises(HistoryError, match=words):
+        run.part(part)
+    assert node.documents == {}
+
+
+def test_a_window_without_rows_still_moves_the_cursor(run, node, table):
+    add(table)
+    assert (run().rows_read, len(run.cursors()), run().kind) == (0, 1, None)
+
+
+# Two runs at once
+
+
+@pytest.mark.fault(11)
+def test_the_same_window_shipped_by_two_runs_at_once_is_shipped_once(run, node, table):
+    add(table, *(f"{number}" for number in range(50)))
+    plans = [run.plan(), run.plan()]
+    barrier = threading.Barrier(2)
+    found: list[Counts] = []
+
+    def work(part: Part) -> None:
+        barrier.wait()
+        found.append(run.part(part))
+
+    threads = [threading.Thread(target=work, args=(parts[0],)) for parts in plans]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sum(counts.indexed for counts in found), sum(counts.already_there for counts in found)) == (50, 50)
+    for parts, counts in zip(plans, found, strict=True):
+        run.finish(parts, [counts])
+    assert (len(run.cursors()), len(node.documents)) == (1, 50)
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("first", [0, 1], ids=["the shorter window ends first", "the longer window ends first"])
+def test_of_two_runs_with_different_windows_one_moves_the_cursor_and_nothing_is_lost(run, node, table, first):
+    add(table, "a")
+    short = run.plan()
+    add(table, "b")
+    long = run.plan()
+    plans = [short, long] if first == 0 else [long, short]
+    run.finish(plans[0], [run.part(plans[0][0])])
+    counts = run.part(plans[1][0])
+    with pytest.raises(ChangedMeanwhileError, match=r"moved the cursor of logs-\* meanwhile .*trigger the DAG once more"):
+        run.finish(plans[1], [counts])
+    run()
+    assert node.held() == ["a", "b"]
+    assert run.cursors()[-1][1] == table.refresh().current_snapshot().snapshot_id
+
+
+# History
 
 
 @pytest.mark.fault(12)
-def test_a_table_that_was_replaced_stops_with_the_way_on(run, table, catalog):
+@pytest.mark.parametrize(
+    ("change", "words", "there"),
+    [
+        pytest.param(lambda table: table.delete("key == 'a'"), "rows that were read may be gone or changed", 2, id="rows deleted"),
+        pytest.param(
+            lambda table: table.maintenance.expire_snapshots().older_than(datetime.now(UTC) + timedelta(days=1)).commit(),
+            "is no ancestor",
+            3,
+            id="the start expired",
+        ),
+        pytest.param(
+            lambda table: table.manage_snapshots().set_current_snapshot(table.history()[0].snapshot_id).commit(),
+            "rolled back",
+            2,
+            id="rolled back",
+        ),
+    ],
+)
+def test_a_changed_history_stops_with_the_param_that_resyncs(run, node, table, change, words, there):
+    add(table, "a", "b")
+    add(table, "c")
+    run()
+    if words == "is no ancestor":
+        add(table, "d")
+    table.refresh()
+    change(table)
+    for _ in range(2):
+        with pytest.raises(HistoryError, match=rf"db\.lines\d+: snapshot .*{words}.*the param `resync`, first as a dry run"):
+            run()
+    assert len(run.cursors()) == 1
+    dry, sent = run(resync="dry run"), run(resync="send")
+    assert (dry.counts.already_there, sent.counts.already_there) == (there, there)
+    assert (dry.without_row, sent.without_row) == (3 - there, 3 - there)
+    assert len(run.cursors()) == 2
+    add(table, "e")
+    assert (run().kind, "e" in node.held()) == ("new", True)
+
+
+@pytest.mark.fault(12)
+def test_a_table_that_was_replaced_stops_with_the_param_that_resyncs(run, table, catalog):
     add(table, "a")
     run()
-    catalog.drop_table(TABLE)
-    add(catalog.create_table(TABLE, schema=Schema(*FIELDS)), "b")
-    with pytest.raises(HistoryError, match="was replaced by another table"):
+    catalog.drop_table(run.contract.table)
+    add(catalog.create_table(run.contract.table, schema=Schema(*FIELDS)), "b")
+    with pytest.raises(HistoryError, match=r"was replaced by another table since the last shipment; .*the param `resync`"):
         run()
-    assert run(full=True).indexed == 1
-    assert run().rows_read == 0
+    sent = run(resync="send")
+    assert (sums(sent), sent.without_row) == ((1, 0, 0), 1)
+    assert run().kind is None
 
 
-def test_a_key_that_is_there_twice_is_not_counted_as_read_back_twice(run, table, catalog):
-    add(table, "a", "a")
-    with pytest.raises((CountError, VerificationError)):
+# Resync
+
+
+def test_a_dry_run_says_what_is_missing_and_writes_nothing(run, node, table):
+    add(table, "a", "b", "c", "a", None)
+    run()
+    refusals, cursors, bulks = run.refusals(), run.cursors(), len(node.bulks)
+    del node.documents[INDEX, "b"]
+    node.documents[INDEX, "z"] = {}
+    dry = run(resync="dry run")
+    assert (dry.kind, dry.rows_read, dry.counts.missing, sums(dry)) == ("dry run", 5, 1, (0, 3, 1))
+    assert (dry.counts.same_id, dry.without_row, dry.counts.bytes_sent) == (1, 1, 0)
+    assert (run.refusals(), run.cursors(), len(node.bulks), "b" in node.held()) == (refusals, cursors, bulks, False)
+    sent = run(resync="send")
+    assert (sent.kind, sums(sent), sent.without_row) == ("resync", (1, 3, 1), 1)
+    assert [number for number, _ in run.cursors()] == [1, 2]
+
+
+def test_an_id_that_is_in_two_indices_is_not_missing_twice(run, node, table):
+    """A row whose event time was corrected."""
+    add(table, "a", "b")
+    node.documents = {(INDEX, "a"): {}, ("logs-2026.11.01", "a"): {}}
+    counts = run(resync="dry run").counts
+    assert (counts.missing, counts.already_there) == (1, 1)
+
+
+def test_a_resync_of_some_days_sends_those_and_leaves_the_cursor(run, node, table):
+    for day in range(4):
+        add(table, f"{day}", at=NOW - timedelta(days=day))
+    add(table, "none", at=None)
+    run()
+    before = run.cursors()
+    node.documents = {("logs-2026.11.17", "z"): {}, ("logs-2026.11.19", "z"): {}}
+    sent = run(resync="send", from_day=date(2026, 11, 18), to_day=date(2026, 11, 19))
+    assert (sent.rows_read, sums(sent), sent.without_row) == (2, (2, 0, 0), 1)
+    assert node.held() == ["1", "2", "z", "z"]
+    assert run.cursors() == before
+    with pytest.raises(ConfigurationError, match="days can only be given for a resync"):
+        run(from_day=date(2026, 11, 18))
+
+
+# Limits
+
+
+@pytest.mark.parametrize("parts", [1, 100], ids=["in one part", "in a part for each file"])
+def test_rows_that_would_make_too_many_indices_stop_before_they_make_them(run, node, table, parts):
+    run.target = replace(run.target, max_new_indices=3)
+    node.documents = {("logs-2026.11.19", "z"): {}}
+    for day in range(4):
+        add(table, f"{day}", at=NOW - timedelta(days=day))
+    assert sums(run(max_rows=1000 // parts)) == (4, 0, 0)
+    for day in range(4, 9):
+        add(table, f"{day}", at=NOW - timedelta(days=day))
+    with pytest.raises(
+        ConfigurationError, match=r"would make [45] new indices in one run \(logs-2026\.11\.\d\d to .*raise `max_new_indices`"
+    ):
+        run(max_rows=1000 // parts)
+    assert len({index for index, _ in node.documents}) <= 4 + 3
+    assert len(run.cursors()) == 1
+
+
+def test_rows_with_one_id_are_one_document_and_are_counted_as_such(run, node, table):
+    add(table, "a", "a", "b")
+    shipment = run()
+    assert (shipment.rows_read, sums(shipment), shipment.counts.same_id) == (3, (2, 1, 0), 1)
+
+
+def test_rows_of_a_table_without_a_key_are_known_by_their_values(run, node, table):
+    run.contract = replace(run.contract, primary_key=())
+    add(table, "a", "a", "b")
+    shipment = run()
+    assert (sums(shipment), shipment.counts.same_id) == ((2, 1, 0), 1)
+    add(table, "b")
+    assert sums(run()) == (0, 1, 0)
+
+
+def test_rows_are_sent_in_bulks_of_bounded_size(run, node, table, monkeypatch):
+    monkeypatch.setattr("lakehouse.opensearch.ship._BULK_BYTES", 1_000)
+    monkeypatch.setattr("lakehouse.opensearch.ship._BATCH_ROWS", 50)
+    keys = [f"{number:03d}" for number in range(120)]
+    add(table, *keys)
+    shipment = run()
+    assert (sums(shipment), node.held()) == ((120, 0, 0), keys)
+    assert [key for bulk in node.bulks for key in bulk] == keys
+    assert 12 < len(node.bulks) < 60
+    assert shipment.counts.bytes_sent > 120 * 100
+
+
+def test_what_came_meanwhile_is_the_lag(run, table):
+    add(table, "a")
+    parts = run.plan()
+    counts = [run.part(part) for part in parts]
+    add(table, "b", "c")
+    shipment = run.finish(parts, counts)
+    assert (shipment.lag_rows, 0 < shipment.lag_seconds < 60) == (2, True)
+    assert (run().lag_rows, run().lag_seconds) == (0, 0.0)
+
+
+def test_a_mapping_that_does_not_fit_is_found_before_a_row_is_sent(run, node, table, target):
+    template = json.loads(target.template.read_text())
+    template["template"]["mappings"]["properties"]["size"] = {"type": "date"}
+    target.template.write_text(json.dumps(template))
+    add(table, "a")
+    with pytest.raises(ConfigurationError, match=r"nothing was sent.*\n.*size"):
         run()
-    assert cursors(catalog) == []
+    assert node.bulks == []
+
+
+def test_the_same_table_has_a_cursor_for_each_target(run, catalog, table):
+    add(table, "a")
+    run()
+    assert last_shipment(catalog, run.contract.table, "other-*") is None
+    run.target = replace(run.target, prefix="other-")
+    assert sums(run()) == (1, 0, 0)

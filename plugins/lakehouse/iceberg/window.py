@@ -1,0 +1,111 @@
+"""What a table gained between two of its snapshots, as data files in a fixed order, with their rows counted by the manifests.
+
+A window is the same on every worker, so a part of it is named by two numbers. Compaction is not new data; history that was
+overwritten, rolled back, expired or replaced is never passed over in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.io.pyarrow import ArrowScan, _read_all_delete_files
+from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table.snapshots import Operation
+
+from lakehouse.exceptions import HistoryError
+from lakehouse.iceberg.history import ancestors, summary_of
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Rows of `table` that came after `start` (None: all that are live) up to `end`, and match `condition`.
+
+    `since` is when the first of them were committed; None when there is none, or for all that are live.
+    """
+
+    table: Table
+    start: int | None
+    end: int
+    files: tuple[FileScanTask, ...]
+    rows: int
+    condition: BooleanExpression
+    since: datetime | None = None
+
+    def groups(self, *, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int]]:
+        """Parts as (first file, how many files); a file that alone is larger is a part of its own."""
+        first = rows = size = 0
+        for number, task in enumerate(self.files):
+            if number > first and (rows + task.file.record_count > max_rows or size + task.file.file_size_in_bytes > max_bytes):
+                yield first, number - first
+                first, rows, size = number, 0, 0
+            rows, size = rows + task.file.record_count, size + task.file.file_size_in_bytes
+        if first < len(self.files):
+            yield first, len(self.files) - first
+
+    def batches(self, first: int, count: int, *, max_rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of some files, in batches of at most so many rows; a file is read as it goes, never as a whole."""
+        tasks = self.files[first : first + count]
+        scan = ArrowScan(self.table.metadata, self.table.io, self.table.schema(), self.condition)
+        deletes = _read_all_delete_files(self.table.io, tasks)
+        # The public way (`to_record_batches`) reads whole files into memory, several at once.
+        for batch in scan._record_batches_from_scan_tasks_and_deletes(tasks, deletes):
+            for start in range(0, len(batch), max_rows):
+                yield batch.slice(start, max_rows)
+
+
+def appended(table: Table, start: int, end: int) -> Window:
+    """What was appended after the snapshot `start` up to `end`.
+
+    Raises:
+        HistoryError: `start` is no ancestor of `end`, something else than appends and compaction lies between them, or the snapshots' own
+            counts are not those of the files.
+    """
+    name, added, since = ".".join(table.name()), 0, None
+    newest = table.snapshot_by_id(end)
+    for snapshot in ancestors(table, newest) if newest else ():
+        if snapshot.snapshot_id == start:
+            break
+        operation = snapshot.summary.operation if snapshot.summary else None
+        if operation == Operation.APPEND:
+            added += int(summary_of(snapshot).get("added-records", 0))
+            since = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
+        elif operation != Operation.REPLACE:  # Compaction: the same rows in other files.
+            what = operation.value if operation else "unknown"
+            raise HistoryError(
+                f"{name}: snapshot {snapshot.snapshot_id} is of the operation {what}, so rows that were read may be gone or changed"
+            )
+    else:
+        raise HistoryError(f"{name}: snapshot {start} is no ancestor of {end}: the table was rolled back, or the snapshot expired")
+    if start == end:
+        return Window(table, start, end, (), 0, AlwaysTrue())
+    scan = table.incremental_append_scan(from_snapshot_id_exclusive=start, to_snapshot_id_inclusive=end)
+    files = _in_order(scan.plan_files())
+    rows = sum(task.file.record_count for task in files)
+    if rows != added:
+        raise HistoryError(f"{name}: the snapshots after {start} say that they added {added} rows, their files have {rows}")
+    return Window(table, start, end, files, rows, AlwaysTrue(), since)
+
+
+def live(table: Table, snapshot_id: int, condition: BooleanExpression | None = None) -> Window:
+    """All rows of a snapshot, or those that match.
+
+    Raises:
+        HistoryError: the snapshot is gone, or there are equality deletes, which PyIceberg cannot apply.
+    """
+    if table.snapshot_by_id(snapshot_id) is None:
+        raise HistoryError(f"{'.'.join(table.name())} has no snapshot {snapshot_id} any more")
+    scan = table.scan(condition or AlwaysTrue(), snapshot_id=snapshot_id)
+    try:
+        files = _in_order(scan.plan_files())
+    except ValueError as error:
+        raise HistoryError(f"{'.'.join(table.name())} cannot be read ({error}): compact it, then try again") from error
+    # From the manifests, but for files that have deletes or match in part: those it reads.
+    return Window(table, None, snapshot_id, files, scan.count(), condition or AlwaysTrue())
+
+
+def _in_order(tasks: Iterable[FileScanTask]) -> tuple[FileScanTask, ...]:
+    return tuple(sorted(tasks, key=lambda task: task.file.file_path))

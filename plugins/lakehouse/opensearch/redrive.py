@@ -1,0 +1,185 @@
+"""Sends refused rows again: each is read from its source table by its key, as it is now, and ends in exactly one outcome.
+
+A row that was refused for its mapping goes through once template or source are cured; one that is gone from the source is said to be gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import And, BooleanExpression
+
+from lakehouse.contracts import Contract
+from lakehouse.exceptions import ConfigurationError, VerificationError
+from lakehouse.iceberg import window
+from lakehouse.iceberg.filters import equal, not_after, one_of
+from lakehouse.masking import mask
+from lakehouse.opensearch.build import UNKEYED, Builder, Built, Documents
+from lakehouse.opensearch.client import OpenSearchClient
+from lakehouse.opensearch.mapping import refuse_conflicts
+from lakehouse.opensearch.send import create
+from lakehouse.opensearch.ship import retention
+from lakehouse.opensearch.tally import REST
+from lakehouse.opensearch.target import Target
+from lakehouse.ops.tables import RefusedRecord, append_run_rows, record_refusals
+
+log = logging.getLogger(__name__)
+
+REFUSED_RECORDS, REDRIVES = "ops_db.refused_records", "ops_db.redrives"
+MAX_ROWS = 20_000
+_BATCH_ROWS = 5_000
+_BULK_BYTES = 5_000_000
+_NO_KEY = (REST, UNKEYED)
+_CLOSED = ("indexed", "already_there")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An open line of `ops_db.refused_records`."""
+
+    refusal_id: str
+    record_key: str
+    reason: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """Open refusals, and by reason how many of them are in the source still and how many would be refused again.
+
+    `left` are beyond what one run takes; `not_listed` have no key or were refused beyond the list, so that only a resync reaches them.
+    """
+
+    refusals: tuple[Refusal, ...]
+    by_reason: dict[str, dict[str, int]]
+    left: int
+    not_listed: int
+
+
+def find(
+    catalog: Catalog,
+    contract: Contract,
+    target: Target,
+    *,
+    reason: str | None = None,
+    snapshot_id: int | None = None,
+    until: datetime | None = None,
+    limit: int = MAX_ROWS,
+) -> Found:
+    """What may be sent again, of one reason or of one shipment (its snapshot), refused `until` then; nothing is written.
+
+    Raises:
+        ConfigurationError: the table has no key of one column by which a row could be read again.
+    """
+    key = _key(contract)
+    condition: BooleanExpression = And(equal("table_name", contract.table), equal("target", target.pattern))
+    if reason:
+        condition = And(condition, equal("reason", reason))
+    if snapshot_id is not None:
+        condition = And(condition, equal("place", f"snapshot {snapshot_id}"))
+    if until is not None:
+        condition = And(condition, not_after("refused_at", until))
+    columns = ("refusal_id", "record_key", "reason", "place", "records")
+    lines = catalog.load_table(REFUSED_RECORDS).scan(condition, selected_fields=columns).to_arrow().to_pylist()
+    done = And(equal("table_name", contract.table), one_of("outcome", _CLOSED))
+    closed = set(catalog.load_table(REDRIVES).scan(done, selected_fields=("refusal_id",)).to_arrow()["refusal_id"].to_pylist())
+    not_listed = sum(line["records"] or 1 for line in lines if line["record_key"].startswith(_NO_KEY))
+    candidates = [line for line in lines if not line["record_key"].startswith(_NO_KEY) and line["refusal_id"] not in closed]
+    candidates.sort(key=lambda line: (line["record_key"], line["refusal_id"]))
+    refusals = tuple(Refusal(*(line[name] for name in columns[:4])) for line in candidates[:limit])
+    there: set[str] = set()
+    unfit: set[str] = set()
+    for built in _read(catalog, contract, target, key, refusals):
+        there.update(str(one) for one in built.documents.ids.to_pylist())
+        unfit.update(str(one) for one in built.refused.ids.to_pylist())
+    by_reason: dict[str, Counter[str]] = {}
+    for refusal in refusals:
+        state = "ready" if refusal.record_key in there else "refused_again" if refusal.record_key in unfit else "gone"
+        by_reason.setdefault(refusal.reason, Counter())[state] += 1
+    counts = {name: dict(counter) for name, counter in sorted(by_reason.items())}
+    return Found(refusals, counts, len(candidates) - len(refusals), not_listed)
+
+
+def redrive(
+    catalog: Catalog, client: OpenSearchClient, contract: Contract, target: Target, refusals: Sequence[Refusal], *, run_id: str
+) -> dict[str, int]:
+    """Send the rows again and note each outcome; returns how many ended in which (indexed, already_there, refused, gone).
+
+    Raises:
+        VerificationError: a document that was sent is not found.
+        ConfigurationError: contract, template and live indices do not fit together.
+    """
+    refuse_conflicts(client, target.pattern, target.fields(contract), target.mapping(), own=target.daily)
+    outcomes: dict[str, tuple[str, str | None]] = {}
+    places = {refusal.record_key: refusal.place for refusal in refusals}
+    again: list[RefusedRecord] = []
+    sent: dict[str, list[str]] = {}
+
+    def refuse(documents: Documents, number: int, reason: str, detail: str) -> None:
+        key = str(documents.ids[number].as_py())
+        outcomes[key] = "refused", reason
+        masked = mask(documents.source(number))
+        again.append(RefusedRecord(contract.table, key, places[key], reason, mask(detail)[:200], masked, 1, target.pattern))
+
+    for built in _read(catalog, contract, target, _key(contract), refusals):
+        for number, reason in enumerate(built.reasons):
+            refuse(built.refused, number, reason, reason)
+        for bulk in built.documents.bulks(_BULK_BYTES):
+            outcome = create(client, bulk)
+            outcomes |= {str(bulk.ids[number].as_py()): ("indexed", None) for number in outcome.indexed}
+            outcomes |= {str(bulk.ids[number].as_py()): ("already_there", None) for number in outcome.already_there}
+            for day, ids in bulk.take([*outcome.indexed, *outcome.already_there]).ids_by_day().items():
+                sent.setdefault(target.index_of(day), []).extend(ids)
+            for refusal in outcome.refused:
+                refuse(bulk, refusal.number, refusal.reason, refusal.detail)
+            log.info("%d of %d refused rows sent again", len(outcomes), len(refusals))
+    client.refresh(target.pattern)
+    for index, ids in sent.items():
+        if (found := client.count_ids(index, ids)) != len(ids):
+            raise VerificationError(f"{index} has {found} of the {len(ids)} documents just sent; clear the task to send them again")
+    record_refusals(catalog, again)
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "refusal_id": refusal.refusal_id,
+            "table_name": contract.table,
+            "target": target.pattern,
+            "outcome": outcomes.get(refusal.record_key, ("gone", None))[0],
+            "reason": outcomes.get(refusal.record_key, ("gone", None))[1],
+            "run_id": run_id,
+            "redriven_at": now,
+        }
+        for refusal in refusals
+    ]
+    counts = Counter(str(row["outcome"]) for row in rows)
+    append_run_rows(catalog, REDRIVES, f"{run_id}:{contract.table}:{target.pattern}", rows)
+    return dict(counts)
+
+
+def _key(contract: Contract) -> str:
+    if len(contract.primary_key) != 1:
+        raise ConfigurationError(
+            f"{contract.table} has no key of one column, so a refused row cannot be read again by it: resync its days instead"
+        )
+    return contract.primary_key[0]
+
+
+def _read(catalog: Catalog, contract: Contract, target: Target, key: str, refusals: Sequence[Refusal]) -> Iterator[Built]:
+    """The rows that are in the source, built anew."""
+    table = catalog.load_table(contract.table)
+    head = table.current_snapshot()
+    if head is None or not refusals:
+        return
+    oldest, newest = retention(contract, datetime.now(UTC))
+    builder = Builder(
+        target, contract.primary_key, snapshot_id=head.snapshot_id, oldest=oldest, newest=newest, leaves=target.plain_fields()
+    )
+    rows = window.live(table, head.snapshot_id, one_of(key, {refusal.record_key for refusal in refusals}))
+    for batch in rows.batches(0, len(rows.files), max_rows=_BATCH_ROWS):
+        if len(batch):
+            yield builder.build(batch)

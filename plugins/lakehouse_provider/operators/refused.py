@@ -1,0 +1,107 @@
+"""Refused rows: found, shown to a person, and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
+from lakehouse_provider.links import refused_url
+from lakehouse_provider.operators.base import LakehouseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from lakehouse.contracts import Contract
+    from lakehouse.opensearch.redrive import Found
+    from lakehouse.opensearch.target import Target
+
+
+class FindRefusedOperator(LakehouseOperator):
+    """The dry run: finds refused rows of a shipment or a reason, and says what sending them again would do.
+
+    Args:
+        contract: file of the source table's contract.
+        target: where the rows were on their way to.
+        reason: reason class; empty for all.
+        snapshot_id: the shipment's snapshot, as in the column `place`; empty for all.
+    """
+
+    template_fields: Sequence[str] = ("reason", "snapshot_id")
+
+    def __init__(
+        self,
+        *,
+        contract: Path,
+        target: Target,
+        reason: str = "",
+        snapshot_id: str = "",
+        catalog_conn_id: str = "lakehouse_catalog",
+        superset_conn_id: str = "lakehouse_superset",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.contract, self.target, self.reason, self.snapshot_id = contract, target, reason, snapshot_id
+        self.catalog_conn_id, self.superset_conn_id = catalog_conn_id, superset_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns how many rows are `ready`, a Markdown `table` for people, and `until` when refusals were looked at."""
+        from lakehouse import markdown
+
+        until = datetime.now(UTC)
+        contract, found = self.find(until)
+        states = ("ready", "refused_again", "gone")
+        rows = [(reason, *(counts.get(state, 0) for state in states)) for reason, counts in found.by_reason.items()]
+        heads = ("reason", "ready to be sent", "would be refused again", "gone from the source")
+        text = markdown.table(heads, rows) if rows else "No refused row is open."
+        if found.left:
+            text += f"\n\n{found.left} more are left for another run."
+        if found.not_listed:
+            text += f"\n\n{found.not_listed} more have no key or are not listed one by one: only ship_logs with `resync` reaches them."
+        self.log.info("of %s on the way to %s:\n%s", contract.table, self.target.pattern, text)
+        self.show_result(context, refused_url(self.superset_conn_id, contract.table))
+        ready = sum(counts.get("ready", 0) for counts in found.by_reason.values())
+        return {"ready": ready, "table": text, "until": until.isoformat()}
+
+    def find(self, until: datetime) -> tuple[Contract, Found]:
+        """The contract, and the open refusals of that time."""
+        from lakehouse.contracts import load
+        from lakehouse.exceptions import ConfigurationError
+        from lakehouse.opensearch.redrive import find
+
+        if self.snapshot_id and not self.snapshot_id.isdigit():
+            raise ConfigurationError(f"param snapshot_id is {self.snapshot_id!r}: write the number that stands in the column `place`")
+        contract = load(Path(self.contract))
+        catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
+        snapshot_id = int(self.snapshot_id or 0) or None
+        return contract, find(catalog, contract, self.target, reason=self.reason or None, snapshot_id=snapshot_id, until=until)
+
+
+class RedriveRefusedOperator(FindRefusedOperator):
+    """Sends the refused rows again that were found, each read anew from its table; notes every outcome in `ops_db.redrives`.
+
+    Args:
+        found: what `FindRefusedOperator` returned; rows that were refused since are left alone.
+    """
+
+    template_fields: Sequence[str] = (*FindRefusedOperator.template_fields, "found")
+
+    def __init__(self, *, found: Any, opensearch_conn_id: str = "lakehouse_opensearch", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.found, self.opensearch_conn_id = found, opensearch_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns how many rows ended in which outcome."""
+        from lakehouse.opensearch.redrive import redrive
+
+        contract, found = self.find(datetime.fromisoformat(self.found["until"]))
+        hook = LakehouseOpenSearchHook(self.opensearch_conn_id)
+        catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
+        counts = redrive(catalog, hook.client, contract, self.target, found.refusals, run_id=context["run_id"])
+        self.log.info("sent again: %s", counts)
+        head = catalog.load_table(contract.table).current_snapshot()
+        self.show_result(context, hook.search_url(self.target.pattern, "snapshot_id", str(head.snapshot_id)) if head else "")
+        return counts
