@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lakehouse.exceptions import TransientError
+from lakehouse.exceptions import ConfigurationError, TransientError
 from lakehouse.http import HttpClient
+
+_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 
 class OpenSearchClient(HttpClient):
@@ -15,6 +18,20 @@ class OpenSearchClient(HttpClient):
     def version(self) -> str:
         """The server's version number."""
         return str(self.request("GET", "/").json()["version"]["number"])
+
+    def now(self) -> datetime:
+        """The present, for whatever is decided by the age of a row or an index.
+
+        Raises:
+            ConfigurationError: our clock and the node's differ by minutes: rows would be refused, or indices deleted, for nothing.
+        """
+        ours = datetime.now(UTC)
+        theirs = datetime.fromtimestamp(int(self.request("GET", "/_cat/health?format=json&h=epoch").json()[0]["epoch"]), UTC)
+        if abs(ours - theirs) > _CLOCKS_MAY_DIFFER:
+            raise ConfigurationError(
+                f"it is {ours:%Y-%m-%d %H:%M:%S} here and {theirs:%Y-%m-%d %H:%M:%S} on {self.name}: set the clocks right"
+            )
+        return ours
 
     def refresh(self, pattern: str) -> None:
         """Make every document searchable that was taken until now."""

@@ -112,8 +112,9 @@ def redrive(
 
     Raises:
         VerificationError: a document that was sent is not found.
-        ConfigurationError: contract, template and live indices do not fit together.
+        ConfigurationError: contract, template and live indices do not fit together, or the node's clock and ours do not.
     """
+    client.now()  # a wrong clock would refuse rows for their age
     refuse_conflicts(client, target.pattern, target.fields(contract), target.mapping(), own=target.daily)
     outcomes: dict[str, tuple[str, str | None]] = {}
     places = {refusal.record_key: refusal.place for refusal in refusals}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from lakehouse.exceptions import ConfigurationError, VerificationError
 from lakehouse.opensearch.client import OpenSearchClient
@@ -23,14 +23,14 @@ def delete_old_indices(
         max_indices: more than that in one run is taken for a wrong clock, and nothing is deleted.
 
     Raises:
-        ConfigurationError: it would be more.
+        ConfigurationError: it would be more, or the node's clock and ours differ.
         VerificationError: an index is still there.
     """
     plugins = client.request("GET", "/_cat/plugins?format=json&h=component").json()
     if any(plugin["component"] == _ISM for plugin in plugins):
         log.info("%s has ISM, which deletes %s by its own policy: nothing to do here", client.name, target.pattern)
         return []
-    first_kept = ((now or datetime.now(UTC)) - timedelta(days=retention_days)).date()
+    first_kept = ((now or client.now()) - timedelta(days=retention_days)).date()
     days = _days(client, target)
     old = sorted(index for index, day in days.items() if day < first_kept)
     log.info("%s: %d daily indices, %d of them before %s", target.pattern, len(days), len(old), first_kept)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from pyiceberg.catalog import Catalog
@@ -60,7 +60,7 @@ def plan(
 
     Raises:
         HistoryError: the table was replaced, overwritten or rolled back since the last shipment, or its snapshot expired.
-        ConfigurationError: contract, index template and live indices do not fit together.
+        ConfigurationError: contract, index template and live indices do not fit together, or the node's clock and ours do not.
     """
     table = catalog.load_table(contract.table)
     head, uuid = table.current_snapshot(), str(table.metadata.table_uuid)
@@ -88,7 +88,7 @@ def plan(
         to_snapshot_id=head.snapshot_id,
         rows=0,
         files=0,
-        now=(now or datetime.now(UTC)).isoformat(),
+        now=(now or client.now()).isoformat(),
         documents_before=_documents(client, target),
         from_day=from_day.isoformat() if from_day else None,
         to_day=to_day.isoformat() if to_day else None,

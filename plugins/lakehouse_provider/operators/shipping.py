@@ -184,7 +184,7 @@ def conclude(operator: IcebergToOpenSearchOperator | ReconcileShipmentOperator, 
     if shipment.counts.same_id:
         operator.log.warning("%d rows have the id of another row: they share its document", shipment.counts.same_id)
     operator.describe_outlets(context, facts)
-    PushgatewayHook().push("ship_logs", grouping(facts), figures(facts))
+    PushgatewayHook().push("lakehouse_shipment", grouping(facts), figures(facts))
     contract = load(Path(operator.contract))
     if shipment.counts.unexpected > contract.refused_threshold * shipment.rows_read:
         raise RefusedThresholdError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -24,6 +25,7 @@ class Node:
         bulks: the ids of each bulk request.
         busy: id -> how many times it is answered 429 before it is taken.
         errors: id -> status, type and reason of its item, always.
+        ahead: seconds that its clock is ahead of ours.
         lost: ids that are answered 201 and not kept.
         whole: called with the number of the bulk (from 1) and its size; (status, taken) answers the request as a whole, after the
             node took the documents or before; status None drops the connection.
@@ -35,6 +37,7 @@ class Node:
         self.bulks: list[list[str]] = []
         self.busy: dict[str, int] = {}
         self.errors: dict[str, tuple[int, str, str]] = {}
+        self.ahead = 0.0
         self.lost: set[str] = set()
         self.whole: Callable[[int, int], tuple[int | None, bool] | None] = lambda *_: None
 
@@ -42,6 +45,8 @@ class Node:
         path = path.split("?")[0]
         if path == "/_bulk":
             return self._bulk(body)
+        if path == "/_cat/health":
+            return 200, JSON, json.dumps([{"epoch": str(int(time.time() + self.ahead))}]).encode()
         if path.endswith("/_refresh"):
             return 200, JSON, b"{}"
         if path.startswith("/_cat/indices/"):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
-from lakehouse.exceptions import TransientError
+from lakehouse.exceptions import ConfigurationError, TransientError
 from lakehouse.opensearch.client import OpenSearchClient
 
 
@@ -36,3 +37,12 @@ def test_half_a_count_is_no_count(serve, answer):
     with pytest.raises(TransientError, match=r"could not count all of logs-\*"):
         client.documents_by_index("logs-*")
     client.session.close()
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize("ahead", [-3_600, 40 * 86_400], ids=["an hour behind", "forty days ahead"])
+def test_a_clock_that_differs_from_the_nodes_stops_what_goes_by_age(node, client, ahead):
+    assert abs(client.now().timestamp() - time.time()) < 5
+    node.ahead = ahead
+    with pytest.raises(ConfigurationError, match="set the clocks right"):
+        client.now()
