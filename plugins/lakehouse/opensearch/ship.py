@@ -152,12 +152,12 @@ def finish(
     if not parts:
         return Shipment(contract.table, target.pattern)
     whole, total = parts[0], sum(counts, start=Counts())
-    files = sum(part.file_count for part in parts)
-    if len(counts) != len(parts) or files != whole.files or total.accounted != whole.rows:
+    files = sorted(number for part in parts for number in range(part.first_file, part.first_file + part.file_count))
+    if len(counts) != len(parts) or files != list(range(whole.files)) or total.accounted != whole.rows:
         raise CountError(
             f"{contract.table}: read {whole.rows} rows in {whole.files} files, but indexed {total.indexed} + already there "
-            f"{total.already_there} + missing {total.missing} + refused {total.refused} in {files} files and {len(counts)} of {len(parts)} "
-            "parts; the cursor has not moved, clear the run to ship again"
+            f"{total.already_there} + missing {total.missing} + refused {total.refused} in {len(files)} files and {len(counts)} of "
+            f"{len(parts)} parts; the cursor has not moved, clear the run to ship again"
         )
     client.refresh(target.pattern)
     after = _documents(client, target)

@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 _BATCH_RECORDS = 20_000
 _BATCH_CHARACTERS = 32 << 20
 _SUFFIX = ".xml"
-_REFUSALS = pa.schema([(field.name, pa.string()) for field in fields(RefusedRecord)])
+# A dataclass keeps its types as text here (PEP 563).
+_REFUSALS = pa.schema([(field.name, pa.int64() if field.type == "int" else pa.string()) for field in fields(RefusedRecord)])
 
 
 @dataclass(frozen=True)
