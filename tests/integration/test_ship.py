@@ -27,6 +27,8 @@ def made(catalog: Catalog, stack: Installation, fresh_name: str) -> Iterator[Log
 @pytest.mark.fault(13)
 def test_rows_are_indexed_or_refused_by_reason_and_a_later_run_ships_only_what_is_new(made: Logs, stack: Installation) -> None:
     rows = made.append([NOW, NOW, NOW - timedelta(days=1), NOW - timedelta(days=99), None])
+    dry = made.ship(resync="dry run")
+    assert (dry.counts.missing, dry.counts.already_there, dry.counts.refused, made.refused(), made.documents()) == (3, 0, 2, [], {})
     first = made.ship()
     assert (first.rows_read, first.counts.indexed, first.counts.already_there, first.counts.refused) == (5, 3, 0, 2)
     reasons = query(

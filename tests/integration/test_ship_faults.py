@@ -175,7 +175,7 @@ ODD = [
 def test_odd_values_are_all_taken_by_the_node_and_come_back_as_they_were(made: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipping, "_BULK_BYTES", 1_000_000)
 
-    @settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
     @given(metas=st.lists(st.dictionaries(KEYS, VALUES, max_size=4).map(json.dumps), min_size=100, max_size=120), message=st.text())
     def run(metas: list[str], message: str) -> None:
         before = set(made.documents())

@@ -147,8 +147,8 @@ def test_whenever_a_shipment_ends_well_the_documents_are_the_rows_without_the_re
     monkeypatch.setattr(shipping, "_BULK_BYTES", 500)
     Shipments.catalog, Shipments.stack = catalog, stack
     Shipments.TestCase.settings = settings(
-        max_examples=4,
-        stateful_step_count=8,
+        max_examples=3,
+        stateful_step_count=7,
         deadline=None,
         phases=[Phase.reuse, Phase.generate],  # to shrink takes minutes here
         suppress_health_check=list(HealthCheck),

@@ -42,7 +42,7 @@ class Node:
         self.whole: Callable[[int, int], tuple[int | None, bool] | None] = lambda *_: None
 
     def answer(self, _: str, path: str, __: dict[str, str], body: bytes):
-        path = path.split("?")[0]
+        path, _, options = path.partition("?")
         if path == "/_bulk":
             return self._bulk(body)
         if path == "/_cat/health":
@@ -53,6 +53,8 @@ class Node:
             names = {index for index, _ in self._matching(path.split("/")[3])} | self.empty
             return 200, JSON, json.dumps([{"index": name} for name in names]).encode()
         if path.endswith("/_count"):
+            if "*" not in path and "ignore_unavailable=true" not in options and not self._matching(path.split("/")[1]):
+                return 404, JSON, json.dumps({"error": {"type": "index_not_found_exception"}, "status": 404}).encode()
             ids = json.loads(body)["query"].get("ids", {}).get("values")
             found = sum(ids is None or key in ids for _, key in self._matching(path.split("/")[1]))
             return 200, JSON, json.dumps({"count": found}).encode()

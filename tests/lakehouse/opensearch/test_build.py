@@ -317,6 +317,13 @@ def test_bulks_hold_every_document_once_in_order_and_are_as_large_as_they_may(si
         assert len(bulk.body()) + len(following.slice(0, 1).body()) > max_bytes
 
 
+@pytest.mark.parametrize(("more", "lengths"), [(0, [2, 2, 1]), (-1, [1, 1, 1, 1, 1]), (-(10**6), [1, 1, 1, 1, 1])])
+def test_a_bulk_may_be_as_large_as_its_limit_and_no_byte_larger(more, lengths):
+    documents = build({"key": list("abcde")}).documents
+    size = len(documents.slice(0, 2).body())
+    assert [len(bulk) for bulk in documents.bulks(max(1, size + more))] == lengths
+
+
 def test_documents_can_be_picked_by_their_numbers():
     documents = build({"key": list("abcd")}).documents
     assert [action["_id"] for action, _ in pairs(documents.take([3, 1]))] == ["d", "b"]
