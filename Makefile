@@ -97,7 +97,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
 	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
 
-bench: dev  ## our jobs beside their rivals: PART=bronze
+bench: dev  ## our jobs beside their rivals: PART=bronze|ship
 	@$(STACK) up
 	@PYTHONPATH=. $(DEV)/python -m bench $(PART)
 

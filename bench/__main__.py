@@ -7,7 +7,7 @@ import sys
 
 from bench.harness import write_results
 
-PARTS = ("bronze",)
+PARTS = ("bronze", "ship")
 
 
 def main(parts: list[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -29,29 +28,12 @@ COLUMNS = "timestamp,symbol,bid_price,bid_size,ask_price,ask_size,last_price,vol
 
 def run() -> list[Result]:
     """Measure everything against the running stack; the tables are in `bench_db` and are dropped at the end."""
-    catalog = _catalog()
+    catalog = harness.open_catalog()
     try:
         return [*_append_and_noop(catalog), *_engines(catalog), *_xml(catalog), *_commits(catalog)]
     finally:
         for table in catalog.list_tables("bench_db"):
             catalog.drop_table(table)
-
-
-def _catalog() -> Catalog:
-    from contextlib import suppress
-
-    from pyiceberg.exceptions import NamespaceAlreadyExistsError
-
-    from lakehouse.ops.tables import ensure_ops_tables
-    from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
-
-    for conn_id, fields in json.loads((STATE / "etc" / "connections.json").read_text()).items():
-        os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
-    catalog = LakehouseCatalogHook().catalog
-    with suppress(NamespaceAlreadyExistsError):
-        catalog.create_namespace("bench_db")
-    ensure_ops_tables(catalog)
-    return catalog
 
 
 def _table(catalog: Catalog, like: str, name: str) -> Contract:
@@ -208,7 +190,7 @@ def _arrow_job(table: str, days: str) -> None:
 
     wanted = ticks.from_text(days)
     pieces = (batch.select(COLUMNS.split(",")) for batch in batches(work_of(wanted), 7))
-    catalog = _catalog()
+    catalog = harness.open_catalog()
     overwrite_days(catalog, start_branch(catalog, table, "arrow"), set(wanted), pieces, branch="arrow", summary=recipes(wanted, 7))
 
 
@@ -219,7 +201,7 @@ def _xml_job(table: str, path: str) -> None:
     from lakehouse.xml_ingest.parse import Feed
     from lakehouse_provider.hooks.object_store import ObjectStoreHook
 
-    catalog = _catalog()
+    catalog = harness.open_catalog()
     contract = replace(load(REPO / "include" / "contracts" / "collected_option_ticks.odcs.yaml"), table=table)
     store = ObjectStoreHook().store
     key = f"bench/{Path(path).name}"
@@ -248,7 +230,7 @@ def _xml_whole_job(table: str, path: str) -> None:
         | {"timestamp": datetime.fromisoformat(element.get("timestamp", "")), "ingest_time": now, "source_file": path}
         for element in document.getroot()
     ]
-    target = _catalog().load_table(table)
+    target = harness.open_catalog().load_table(table)
     target.append(to_table_types(pa.Table.from_pylist(rows), target))
 
 

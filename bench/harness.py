@@ -11,8 +11,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
 
 REPO = Path(__file__).resolve().parent.parent
 STATE = Path(os.environ.get("STATE") or REPO / "var").resolve()
@@ -59,6 +63,24 @@ class Measured:
     seconds: float
     peak_mb: float
     output: str
+
+
+def open_catalog() -> Catalog:
+    """The running stack's catalog, with the namespace `bench_db`; its connections go into the environment, for hooks and for commands."""
+    from contextlib import suppress
+
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError
+
+    from lakehouse.ops.tables import ensure_ops_tables
+    from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+
+    for conn_id, fields in json.loads((STATE / "etc" / "connections.json").read_text()).items():
+        os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
+    catalog = LakehouseCatalogHook().catalog
+    with suppress(NamespaceAlreadyExistsError):
+        catalog.create_namespace("bench_db")
+    ensure_ops_tables(catalog)
+    return catalog
 
 
 def run(command: list[str | Path], **environment: str) -> Measured:
