@@ -24,6 +24,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 SPARK_POOL = "spark"
 TRINO_POOL = "trino"
 DECODE_POOL = "decode"
+SHIP_POOL = "ship"
 
 
 def default_args(**changes: Any) -> dict[str, Any]:

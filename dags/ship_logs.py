@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from dags._policy import START_DATE, default_args
+from dags._policy import SHIP_POOL, START_DATE, default_args
 from include.assets import OPENSEARCH_LOGS, RAW_LOGS, Tag, contract
 from include.logs import LOGS, OPENSEARCH
 from lakehouse_provider.operators.opensearch import EnsureOpenSearchOperator
@@ -52,7 +52,7 @@ with DAG(
         from_day="{{ params.from_day or '' }}",
         to_day="{{ params.to_day or '' }}",
     )
-    ship = IcebergToOpenSearchOperator.partial(task_id="ship", contract=CONTRACT, target=LOGS).expand(part=plan.output)
+    ship = IcebergToOpenSearchOperator.partial(task_id="ship", contract=CONTRACT, target=LOGS, pool=SHIP_POOL).expand(part=plan.output)
     reconcile = ReconcileShipmentOperator(
         task_id="reconcile",
         contract=CONTRACT,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.logs import LOGS, to_row
+from include.logs import LOGS, OPENSEARCH, to_row
 from lakehouse.contracts import load
 from lakehouse.iceberg import schema as schemas
 from lakehouse.opensearch.build import Builder
@@ -84,3 +84,8 @@ def test_a_line_becomes_a_document_of_the_logs(meta, fields):
         | fields
     )
     assert (documents.ids.to_pylist(), documents.days.to_pylist()) == (["c-1"], ["2026.11.20"])
+
+
+def test_contract_and_deletion_policy_keep_the_logs_for_the_same_time():
+    policy = json.loads((OPENSEARCH / "ism_policies" / "logs.json").read_text())["policy"]
+    assert policy["states"][0]["transitions"][0]["conditions"]["min_index_age"] == f"{load(CONTRACT).retention_days}d"

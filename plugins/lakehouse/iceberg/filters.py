@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual, In, LessThan, LessThanOrEqual
 from pyiceberg.table import Table
-from pyiceberg.types import TimestamptzType
+from pyiceberg.types import DateType, TimestamptzType
 
 
 def equal(column: str, value: str) -> BooleanExpression:
@@ -27,10 +27,11 @@ def not_after(column: str, moment: datetime) -> BooleanExpression:
 
 def within_days(table: Table, column: str, first: date | None, last: date | None) -> BooleanExpression:
     """Rows whose time is in the days (UTC, both included); None is no bound. With any bound, rows without a time do not match."""
-    zone = "+00:00" if isinstance(table.schema().find_type(column), TimestamptzType) else ""
+    kind = table.schema().find_type(column)
+    midnight = "" if isinstance(kind, DateType) else "T00:00:00+00:00" if isinstance(kind, TimestamptzType) else "T00:00:00"
     condition: BooleanExpression = AlwaysTrue()
     if first is not None:
-        condition = And(condition, GreaterThanOrEqual(column, f"{first}T00:00:00{zone}"))  # type: ignore[call-arg,arg-type]
-    if last is not None:
-        condition = And(condition, LessThan(column, f"{last + timedelta(days=1)}T00:00:00{zone}"))  # type: ignore[call-arg,arg-type]
+        condition = And(condition, GreaterThanOrEqual(column, f"{first}{midnight}"))  # type: ignore[call-arg,arg-type]
+    if last is not None and last < date.max:
+        condition = And(condition, LessThan(column, f"{last + timedelta(days=1)}{midnight}"))  # type: ignore[call-arg,arg-type]
     return condition

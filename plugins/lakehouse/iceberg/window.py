@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
@@ -18,6 +19,8 @@ from pyiceberg.table.snapshots import Operation
 
 from lakehouse.exceptions import HistoryError
 from lakehouse.iceberg.history import ancestors, summary_of
+
+_BATCH_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +34,15 @@ class Window:
     start: int | None
     end: int
     files: tuple[FileScanTask, ...]
-    rows: int
     condition: BooleanExpression
     since: datetime | None = None
+
+    @cached_property
+    def rows(self) -> int:
+        """How many there are, by the manifests; files that have deletes or match in part are read for it."""
+        if all(task.residual == AlwaysTrue() and not task.delete_files for task in self.files):
+            return sum(task.file.record_count for task in self.files)
+        return int(self.table.scan(self.condition, snapshot_id=self.end).count())
 
     def groups(self, *, max_rows: int, max_bytes: int) -> Iterator[tuple[int, int]]:
         """Parts as (first file, how many files); a file that alone is larger is a part of its own."""
@@ -46,15 +55,20 @@ class Window:
         if first < len(self.files):
             yield first, len(self.files) - first
 
-    def batches(self, first: int, count: int, *, max_rows: int) -> Iterator[pa.RecordBatch]:
-        """The rows of some files, in batches of at most so many rows; a file is read as it goes, never as a whole."""
+    def records(self, first: int, count: int) -> int:
+        """Rows of some files, deleted ones included."""
+        return sum(task.file.record_count for task in self.files[first : first + count])
+
+    def batches(self, first: int, count: int, *, max_rows: int, max_bytes: int = _BATCH_BYTES) -> Iterator[pa.RecordBatch]:
+        """The rows of some files, in batches of at most so many rows and about so many bytes; a file is read as it goes, never whole."""
         tasks = self.files[first : first + count]
         scan = ArrowScan(self.table.metadata, self.table.io, self.table.schema(), self.condition)
         deletes = _read_all_delete_files(self.table.io, tasks)
         # The public way (`to_record_batches`) reads whole files into memory, several at once.
         for batch in scan._record_batches_from_scan_tasks_and_deletes(tasks, deletes):
-            for start in range(0, len(batch), max_rows):
-                yield batch.slice(start, max_rows)
+            rows = max(1, min(max_rows, len(batch) * max_bytes // max(batch.nbytes, 1)))
+            for start in range(0, len(batch), rows):
+                yield batch.slice(start, rows)
 
 
 def appended(table: Table, start: int, end: int) -> Window:
@@ -81,13 +95,13 @@ def appended(table: Table, start: int, end: int) -> Window:
     else:
         raise HistoryError(f"{name}: snapshot {start} is no ancestor of {end}: the table was rolled back, or the snapshot expired")
     if start == end:
-        return Window(table, start, end, (), 0, AlwaysTrue())
+        return Window(table, start, end, (), AlwaysTrue())
     scan = table.incremental_append_scan(from_snapshot_id_exclusive=start, to_snapshot_id_inclusive=end)
     files = _in_order(scan.plan_files())
     rows = sum(task.file.record_count for task in files)
     if rows != added:
         raise HistoryError(f"{name}: the snapshots after {start} say that they added {added} rows, their files have {rows}")
-    return Window(table, start, end, files, rows, AlwaysTrue(), since)
+    return Window(table, start, end, files, AlwaysTrue(), since)
 
 
 def live(table: Table, snapshot_id: int, condition: BooleanExpression | None = None) -> Window:
@@ -103,8 +117,7 @@ def live(table: Table, snapshot_id: int, condition: BooleanExpression | None = N
         files = _in_order(scan.plan_files())
     except ValueError as error:
         raise HistoryError(f"{'.'.join(table.name())} cannot be read ({error}): compact it, then try again") from error
-    # From the manifests, but for files that have deletes or match in part: those it reads.
-    return Window(table, None, snapshot_id, files, scan.count(), condition or AlwaysTrue())
+    return Window(table, None, snapshot_id, files, condition or AlwaysTrue())
 
 
 def _in_order(tasks: Iterable[FileScanTask]) -> tuple[FileScanTask, ...]:

@@ -24,6 +24,7 @@ from lakehouse.sql import literal
 
 NO_TIME, OUTSIDE, NO_KEY, NOT_UNICODE = "no_event_time", "outside_retention", "no_key", "cannot_be_encoded"
 UNKEYED = "(no key, snapshot "  # begins what stands for the key of a row that has none
+HASHED = "sha256:"  # begins the id of a key that is too long to be one
 _MAX_ID_BYTES = 512  # OpenSearch's own limit
 _YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
 _ISO = """'"%Y-%m-%dT%H:%M:%S.%fZ"'"""
@@ -126,7 +127,7 @@ class Builder:
         if not bad:
             return self._build(batch, {})
         # Bytes that are no text would fail the whole batch: those rows go on with what can be read of them, only to be refused.
-        return self._build(_repaired(batch, bad), dict.fromkeys(bad, NOT_UNICODE))
+        return self._build(_repaired(batch, set(bad)), dict.fromkeys(bad, NOT_UNICODE))
 
     def _build(self, batch: pa.RecordBatch, known: dict[int, str]) -> Built:
         for name in (self.target.event_time, *self.key_columns):
@@ -153,7 +154,8 @@ class Builder:
         ids, days, reasons, lines = (_whole(made[name]) for name in ("id", "day", "reason", "line"))
         if known:
             reasons = pa.array([known.get(number, reason) for number, reason in enumerate(reasons.to_pylist())], pa.string())
-        every, hashes = Documents(ids, days, lines), made["id_hash"].to_numpy()
+        # A copy: a view would keep all of DuckDB's result for as long as somebody holds the hashes.
+        every, hashes = Documents(ids, days, lines), made["id_hash"].to_numpy().copy()
         if reasons.null_count == len(reasons):
             return Built(every, hashes, every.slice(0, 0), [])
         good = pc.is_null(reasons)
@@ -219,7 +221,7 @@ def _id(keys: list[str], row_values: list[str]) -> str:
     if not keys:
         return _hash(row_values)
     text = f"{keys[0]}::VARCHAR" if len(keys) == 1 else _list(keys)
-    return f"CASE WHEN strlen({text}) > {_MAX_ID_BYTES} THEN 'sha256:' || sha256({text}) WHEN {text} <> '' THEN {text} END"
+    return f"CASE WHEN strlen({text}) > {_MAX_ID_BYTES} THEN '{HASHED}' || sha256({text}) WHEN {text} <> '' THEN {text} END"
 
 
 def _hash(row_values: list[str]) -> str:
@@ -247,7 +249,7 @@ def _value(place: str, kind: pa.DataType) -> str:
 def _microseconds(column: pa.Array[Any]) -> pa.Array[Any]:
     """Times as microseconds since 1970, which any time has; a day is its beginning."""
     kind = pa.timestamp("us", getattr(column.type, "tz", None))
-    return pc.cast(pc.cast(column, kind) if column.type != kind else column, pa.int64())
+    return pc.cast(pc.cast(column, kind, safe=False) if column.type != kind else column, pa.int64())
 
 
 def _with_known_years(column: pa.Array[Any]) -> pa.Array[Any]:
@@ -279,7 +281,7 @@ def _is_unicode(value: pa.Scalar[Any]) -> bool:
     return True
 
 
-def _repaired(batch: pa.RecordBatch, bad: list[int]) -> pa.RecordBatch:
+def _repaired(batch: pa.RecordBatch, bad: set[int]) -> pa.RecordBatch:
     """The batch with what can be read of its texts; nested values of the bad rows are left out."""
     columns: list[pa.Array[Any]] = []
     for column in batch.columns:

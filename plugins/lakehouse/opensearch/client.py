@@ -40,10 +40,7 @@ class OpenSearchClient(HttpClient):
     def documents_by_index(self, pattern: str) -> dict[str, int]:
         """How many documents each index has, of those that a search finds; an index without any is not listed."""
         query = {"size": 0, "track_total_hits": False, "aggs": {"by": {"terms": {"field": "_index", "size": 10_000}}}}
-        answer = self.request("POST", f"/{pattern}/_search", json=query).json()
-        failures = answer["_shards"]["failures"] if answer["_shards"]["failed"] else []
-        if failures or answer["timed_out"]:
-            raise TransientError(f"{self.name} could not count all of {pattern}: {failures[:1] or 'timed out'}")
+        answer = self._whole(pattern, self.request("POST", f"/{pattern}/_search", json=query).json())
         return {bucket["key"]: bucket["doc_count"] for bucket in answer.get("aggregations", {}).get("by", {}).get("buckets", [])}
 
     def indices(self, pattern: str) -> set[str]:
@@ -56,9 +53,17 @@ class OpenSearchClient(HttpClient):
         for start in range(0, len(ids), 5_000):
             query = {"query": {"ids": {"values": list(ids[start : start + 5_000])}}}
             response = self.request("POST", f"/{index}/_count", json=query, accept=(404,))
-            found += int(response.json()["count"]) if response.ok else 0
+            found += int(self._whole(index, response.json())["count"]) if response.ok else 0
         return found
 
     def count(self, pattern: str, query: dict[str, Any] | None = None) -> int:
         """Documents that match, or all."""
-        return int(self.request("POST", f"/{pattern}/_count", json={"query": query or {"match_all": {}}}).json()["count"])
+        answer = self.request("POST", f"/{pattern}/_count", json={"query": query or {"match_all": {}}}).json()
+        return int(self._whole(pattern, answer)["count"])
+
+    def _whole(self, pattern: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer, when it is of all shards."""
+        shards = answer.get("_shards", {})
+        if shards.get("failed") or answer.get("timed_out"):
+            raise TransientError(f"{self.name} could not count all of {pattern}: {shards.get('failures', [])[:1] or 'timed out'}")
+        return answer

@@ -129,13 +129,28 @@ def _bring_policy(client: OpenSearchClient, name: str, body: Mapping[str, Any]) 
         version = f"?if_seq_no={answer['_seq_no']}&if_primary_term={answer['_primary_term']}" if answer else ""
         client.request("PUT", f"{_POLICY.address(name)}{version}", json=body)
         _verify(client, _POLICY, name, body)
+    for pattern in (pattern for one in body["policy"].get("ism_template", []) for pattern in one["index_patterns"]):
         # ISM gives a policy to new indices alone, and indices keep the version that they were given.
-        for pattern in (pattern for one in body["policy"].get("ism_template", []) for pattern in one["index_patterns"]):
-            for call in ("add", "change_policy") if answer else ("add",):
-                done = client.request("POST", f"/_plugins/_ism/{call}/{pattern}", accept=(404,), json={"policy_id": name}).json()
-                log.info("ISM policy %s: %s reached %s indices of %s", name, call, done.get("updated_indices", 0), pattern)
+        if answer and change.action == "change":
+            _ism(client, "change_policy", pattern, name)
+        if lacking := _without_policy(client, pattern):
+            _ism(client, "add", ",".join(lacking), name)
     log.info("%s", change)
     return change
+
+
+def _without_policy(client: OpenSearchClient, pattern: str) -> list[str]:
+    """Indices that no policy manages, such as those from before the policy; also those that a killed task left out."""
+    states = client.request("GET", f"/_plugins/_ism/explain/{pattern}", accept=(404,)).json()
+    policy = "index.plugins.index_state_management.policy_id"
+    return sorted(index for index, state in states.items() if isinstance(state, dict) and policy in state and not state[policy])
+
+
+def _ism(client: OpenSearchClient, call: str, indices: str, policy: str) -> None:
+    done = client.request("POST", f"/_plugins/_ism/{call}/{indices}", accept=(404,), json={"policy_id": policy}).json()
+    if done.get("failures"):
+        raise VerificationError(f"ISM policy {policy}: {call} failed for {done.get('failed_indices')}")
+    log.info("ISM policy %s: %s reached %s indices of %s", policy, call, done.get("updated_indices", 0), indices)
 
 
 def _bring_user(client: OpenSearchClient, name: str, user: User, password: str | None) -> Change:
@@ -194,7 +209,10 @@ def _add_fields(client: OpenSearchClient, template: Mapping[str, Any]) -> list[C
                 continue
             fields = differences(index_template({"properties": missing}), {})
             # An index that somebody has made read-only stays as it is; its documents are found all the same, but not by these fields.
-            taken = client.request("PUT", f"/{index}/_mapping", accept=(403,), json={"properties": missing}).ok
+            answer = client.request("PUT", f"/{index}/_mapping", accept=(403,), json={"properties": missing})
+            taken = answer.ok
+            if not taken and answer.json()["error"]["type"] != "cluster_block_exception":
+                raise client.error(answer, "PUT", f"/{index}/_mapping")
             changes.append(Change("index mapping", index, "change" if taken else "skipped", fields))
             log.info("%s", changes[-1])
     return changes

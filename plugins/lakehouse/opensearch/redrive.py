@@ -10,23 +10,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, BooleanExpression
 
 from lakehouse.contracts import Contract
 from lakehouse.exceptions import ConfigurationError, VerificationError
 from lakehouse.iceberg import window
+from lakehouse.iceberg.append import Input, append_once
 from lakehouse.iceberg.filters import equal, not_after, one_of
 from lakehouse.masking import mask
-from lakehouse.opensearch.build import UNKEYED, Builder, Built, Documents
+from lakehouse.opensearch.build import HASHED, OUTSIDE, UNKEYED, Builder, Built, Documents
 from lakehouse.opensearch.client import OpenSearchClient
 from lakehouse.opensearch.mapping import refuse_conflicts
 from lakehouse.opensearch.send import create
 from lakehouse.opensearch.ship import retention
 from lakehouse.opensearch.tally import REST
 from lakehouse.opensearch.target import Target
-from lakehouse.ops.tables import RefusedRecord, append_run_rows, record_refusals
+from lakehouse.ops.tables import RefusedRecord, record_refusals
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +38,9 @@ REFUSED_RECORDS, REDRIVES = "ops_db.refused_records", "ops_db.redrives"
 MAX_ROWS = 20_000
 _BATCH_ROWS = 5_000
 _BULK_BYTES = 5_000_000
-_NO_KEY = (REST, UNKEYED)
-_CLOSED = ("indexed", "already_there")
+# Lines that are no single row, and ids that are no longer the row's key.
+_NO_KEY = (REST, UNKEYED, HASHED)
+_CLOSED = ("indexed", "already_there", "gone")
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,21 @@ def find(
         condition = And(condition, not_after("refused_at", until))
     columns = ("refusal_id", "record_key", "reason", "place", "records")
     lines = catalog.load_table(REFUSED_RECORDS).scan(condition, selected_fields=columns).to_arrow().to_pylist()
-    done = And(equal("table_name", contract.table), one_of("outcome", _CLOSED))
-    closed = set(catalog.load_table(REDRIVES).scan(done, selected_fields=("refusal_id",)).to_arrow()["refusal_id"].to_pylist())
+    earlier = catalog.load_table(REDRIVES).scan(equal("table_name", contract.table), selected_fields=("refusal_id", "outcome")).to_arrow()
+    closed = {row["refusal_id"] for row in earlier.to_pylist() if row["outcome"] in _CLOSED}
+    tries = Counter(earlier["refusal_id"].to_pylist())
     not_listed = sum(line["records"] or 1 for line in lines if line["record_key"].startswith(_NO_KEY))
-    candidates = [line for line in lines if not line["record_key"].startswith(_NO_KEY) and line["refusal_id"] not in closed]
-    candidates.sort(key=lambda line: (line["record_key"], line["refusal_id"]))
-    refusals = tuple(Refusal(*(line[name] for name in columns[:4])) for line in candidates[:limit])
+    candidates = [
+        Refusal(*(line[name] for name in columns[:4]))
+        for line in lines
+        if not line["record_key"].startswith(_NO_KEY)
+        and line["refusal_id"] not in closed
+        # Age does not heal: such rows are taken only when they are asked for.
+        and (line["reason"] != OUTSIDE or reason == OUTSIDE)
+    ]
+    # What was tried in vain comes last, so that it keeps nothing else from being sent.
+    candidates.sort(key=lambda refusal: (tries[refusal.refusal_id], refusal.record_key, refusal.refusal_id))
+    refusals = tuple(candidates[:limit])
     there: set[str] = set()
     unfit: set[str] = set()
     for built in _read(catalog, contract, target, key, refusals):
@@ -116,10 +130,10 @@ def redrive(
     """
     client.now()  # a wrong clock would refuse rows for their age
     refuse_conflicts(client, target.pattern, target.fields(contract), target.mapping(), own=target.daily)
-    outcomes: dict[str, tuple[str, str | None]] = {}
+    outcomes: dict[str, tuple[str, str | None]] = {}  # of a key that is there twice, refused is what counts
     places = {refusal.record_key: refusal.place for refusal in refusals}
     again: list[RefusedRecord] = []
-    sent: dict[str, list[str]] = {}
+    sent: dict[str, set[str]] = {}
 
     def refuse(documents: Documents, number: int, reason: str, detail: str) -> None:
         key = str(documents.ids[number].as_py())
@@ -131,35 +145,32 @@ def redrive(
         for number, reason in enumerate(built.reasons):
             refuse(built.refused, number, reason, reason)
         for bulk in built.documents.bulks(_BULK_BYTES):
-            outcome = create(client, bulk)
-            outcomes |= {str(bulk.ids[number].as_py()): ("indexed", None) for number in outcome.indexed}
-            outcomes |= {str(bulk.ids[number].as_py()): ("already_there", None) for number in outcome.already_there}
-            for day, ids in bulk.take([*outcome.indexed, *outcome.already_there]).ids_by_day().items():
-                sent.setdefault(target.index_of(day), []).extend(ids)
-            for refusal in outcome.refused:
-                refuse(bulk, refusal.number, refusal.reason, refusal.detail)
+            done = create(client, bulk)
+            for name, numbers in (("indexed", done.indexed), ("already_there", done.already_there)):
+                for number in numbers:
+                    outcomes.setdefault(str(bulk.ids[number].as_py()), (name, None))
+            for day, ids in bulk.take([*done.indexed, *done.already_there]).ids_by_day().items():
+                sent.setdefault(target.index_of(day), set()).update(ids)
+            for rejected in done.refused:
+                refuse(bulk, rejected.number, rejected.reason, rejected.detail)
             log.info("%d of %d refused rows sent again", len(outcomes), len(refusals))
     client.refresh(target.pattern)
-    for index, ids in sent.items():
-        if (found := client.count_ids(index, ids)) != len(ids):
-            raise VerificationError(f"{index} has {found} of the {len(ids)} documents just sent; clear the task to send them again")
+    for index, wanted in sent.items():
+        if (found := client.count_ids(index, sorted(wanted))) != len(wanted):
+            raise VerificationError(f"{index} has {found} of the {len(wanted)} documents just sent; clear the task to send them again")
     record_refusals(catalog, again)
     now = datetime.now(UTC)
-    rows = [
-        {
-            "refusal_id": refusal.refusal_id,
-            "table_name": contract.table,
-            "target": target.pattern,
-            "outcome": outcomes.get(refusal.record_key, ("gone", None))[0],
-            "reason": outcomes.get(refusal.record_key, ("gone", None))[1],
-            "run_id": run_id,
-            "redriven_at": now,
-        }
-        for refusal in refusals
-    ]
-    counts = Counter(str(row["outcome"]) for row in rows)
-    append_run_rows(catalog, REDRIVES, f"{run_id}:{contract.table}:{target.pattern}", rows)
-    return dict(counts)
+    rows: dict[str, dict[str, Any]] = {}
+    for refusal in refusals:
+        outcome, why = outcomes.get(refusal.record_key, ("gone", None))
+        row = {"refusal_id": refusal.refusal_id, "run_id": run_id, "outcome": outcome, "reason": why}
+        # A task that is cleared may end otherwise than it did: that is another line.
+        redrive_id = sha256("|".join(map(str, row.values())).encode()).hexdigest()
+        rows[redrive_id] = row | {"redrive_id": redrive_id, "table_name": contract.table, "target": target.pattern, "redriven_at": now}
+    together = pa.Table.from_pylist(list(rows.values()))
+    inputs = [Input(redrive_id, REDRIVES, together.slice(number, 1)) for number, redrive_id in enumerate(rows)]
+    append_once(catalog, REDRIVES, inputs, key_column="redrive_id")
+    return dict(Counter(str(row["outcome"]) for row in rows.values()))
 
 
 def _key(contract: Contract) -> str:

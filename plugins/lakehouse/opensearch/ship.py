@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _DEFAULT_RETENTION_DAYS = 30
 _BATCH_ROWS = 20_000
 _BULK_BYTES = 5_000_000
+_MAX_PARTS = 500
 _RESYNC = "ship it again by id with the param `resync`, first as a dry run: documents that are there stay as they are"
 
 
@@ -67,6 +68,8 @@ def plan(
     last = last_shipment(catalog, contract.table, target.pattern)
     if (from_day or to_day) and not resync:
         raise ConfigurationError("days can only be given for a resync")
+    if from_day and to_day and from_day > to_day:
+        raise ConfigurationError(f"from_day {from_day} is after to_day {to_day}")
     if head is None:
         return []
     kind: Kind = "new" if last else "first"
@@ -97,6 +100,9 @@ def plan(
     whole = replace(whole, rows=rows.rows, files=len(rows.files))
     # A window without rows, after compaction, still moves the cursor.
     groups = list(rows.groups(max_rows=max_rows, max_bytes=max_bytes)) or [(0, 0)]
+    while len(groups) > _MAX_PARTS:  # Airflow maps over 1,024 at most (core.max_map_length).
+        max_rows, max_bytes = 2 * max_rows, 2 * max_bytes
+        groups = list(rows.groups(max_rows=max_rows, max_bytes=max_bytes))
     log.info("%s: %d rows in %d files since snapshot %s, in %d parts", contract.table, rows.rows, len(rows.files), rows.start, len(groups))
     return [replace(whole, first_file=first, file_count=count) for first, count in groups]
 
@@ -116,13 +122,13 @@ def ship_part(catalog: Catalog, client: OpenSearchClient, contract: Contract, ta
             f"{contract.table} was replaced by another table since this run planned its shipment: clear the run from `plan` on"
         )
     rows = _window(table, part, target)
-    if (rows.rows, len(rows.files)) != (part.rows, part.files):
+    if len(rows.files) != part.files:
         raise HistoryError(f"{contract.table}: the files of this run's window changed since it was planned: clear the run from `plan` on")
     oldest, newest = retention(contract, datetime.fromisoformat(part.now))
     builder = Builder(
         target, contract.primary_key, snapshot_id=part.to_snapshot_id, oldest=oldest, newest=newest, leaves=target.plain_fields()
     )
-    tally = Tally(client, target, part)
+    tally = Tally(client, target, part, rows=rows.records(part.first_file, part.file_count))
     with ThreadPoolExecutor(1) as sender:
         waiting: tuple[Documents, Future[Outcome]] | None = None
         for batch in rows.batches(part.first_file, part.file_count, max_rows=_BATCH_ROWS):
@@ -150,13 +156,16 @@ def finish(
         ChangedMeanwhileError: another run moved the cursor meanwhile.
     """
     if not parts:
-        return Shipment(contract.table, target.pattern)
-    whole, total = parts[0], sum(counts, start=Counts())
+        return Shipment(contract.table, target.pattern, lag_rows=0, lag_seconds=0.0)
+    # Of a run that was cleared there may be counts of an older plan: they are not asked for.
+    by_name = {one.part: one for one in counts}
+    found = [by_name[part.name] for part in parts if part.name in by_name]
+    whole, total = parts[0], sum(found, start=Counts())
     files = sorted(number for part in parts for number in range(part.first_file, part.first_file + part.file_count))
-    if len(counts) != len(parts) or files != list(range(whole.files)) or total.accounted != whole.rows:
+    if len(found) != len(parts) or files != list(range(whole.files)) or total.accounted != whole.rows:
         raise CountError(
             f"{contract.table}: read {whole.rows} rows in {whole.files} files, but indexed {total.indexed} + already there "
-            f"{total.already_there} + missing {total.missing} + refused {total.refused} in {len(files)} files and {len(counts)} of "
+            f"{total.already_there} + missing {total.missing} + refused {total.refused} in {len(files)} files and {len(found)} of "
             f"{len(parts)} parts; the cursor has not moved, clear the run to ship again"
         )
     client.refresh(target.pattern)
@@ -185,8 +194,9 @@ def finish(
         rows_per_second=round(whole.rows / total.seconds, 1) if total.seconds else 0.0,
         without_row=without_row,
     )
-    if whole.kind != "dry run" and not (whole.from_day or whole.to_day):
-        record_shipment(catalog, whole, shipment)
+    if whole.kind == "dry run" or whole.from_day or whole.to_day:
+        return shipment
+    record_shipment(catalog, whole, shipment)
     return _with_lag(catalog, shipment)
 
 
@@ -221,7 +231,7 @@ def _with_lag(catalog: Catalog, shipment: Shipment) -> Shipment:
     """How many rows, and for how long, the table is ahead of what was just shipped."""
     table = catalog.load_table(shipment.source_table)
     head = table.current_snapshot()
-    if head is None or shipment.to_snapshot_id in (None, head.snapshot_id):
+    if head is None or shipment.to_snapshot_id is None:
         return shipment
     try:
         newer = window.appended(table, shipment.to_snapshot_id, head.snapshot_id)

@@ -38,15 +38,23 @@ class Part:
     first_file: int = 0
     file_count: int = 0
 
+    @property
+    def name(self) -> str:
+        """Tells this part from every other one, of other plans as well."""
+        days = f", {self.from_day or ''}..{self.to_day or ''}" if self.from_day or self.to_day else ""
+        files = f"files {self.first_file} to {self.first_file + self.file_count}"
+        return f"{self.kind} {self.number}{days}, snapshot {self.to_snapshot_id}, {files}"
+
 
 @dataclass(frozen=True)
 class Counts:
     """What became of rows: each is in exactly one of indexed, already there, missing (in a dry run) and refused.
 
-    `examples` has one detail for each reason, masked. `same_id` are rows (of those already there or indexed) whose id another row of the
-    part has as well.
+    `part` is the name of what was shipped. `examples` has one detail for each reason, masked. `same_id` are rows (of those already there or
+    indexed) whose id another row of the part has as well.
     """
 
+    part: str = ""
     indexed: int = 0
     already_there: int = 0
     missing: int = 0
@@ -60,7 +68,7 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         sums: dict[str, Any] = {"examples": other.examples | self.examples}
-        for name in (entry.name for entry in fields(self) if entry.name != "examples"):
+        for name in (entry.name for entry in fields(self) if entry.name not in ("part", "examples")):
             mine, theirs = getattr(self, name), getattr(other, name)
             sums[name] = dict(Counter(mine) + Counter(theirs)) if isinstance(mine, dict) else mine + theirs
         return Counts(**sums)
@@ -85,7 +93,8 @@ class Counts:
 class Shipment:
     """What a run shipped, how fast, and how far behind the table's head it ended; `to_snapshot_id` is None when nothing was new.
 
-    `without_row` is counted by a resync alone: documents of the days it went over that have no row (any more).
+    Where nobody can say how far behind it is, `lag_rows` and `lag_seconds` are None. `without_row` is counted by a resync alone: documents
+    of the days it went over that have no row (any more).
     """
 
     source_table: str
@@ -96,8 +105,8 @@ class Shipment:
     from_snapshot_id: int | None = None
     to_snapshot_id: int | None = None
     rows_per_second: float = 0.0
-    lag_rows: int = 0
-    lag_seconds: float = 0.0
+    lag_rows: int | None = None
+    lag_seconds: float | None = None
     without_row: int | None = None
 
     def __str__(self) -> str:
@@ -108,8 +117,13 @@ class Shipment:
         return (
             f"{self.source_table} to {self.target} ({self.kind}): {self.rows_read} rows read = indexed {counts.indexed} + already there "
             f"{counts.already_there}{missing} + refused {counts.refused}; {counts.bytes_sent / 1e6:.1f} MB in {counts.seconds:.1f} s, "
-            f"{self.rows_per_second:.0f} rows/s; {self.lag_rows} rows behind the table's head, for {self.lag_seconds:.0f} s"
+            f"{self.rows_per_second:.0f} rows/s{self._behind()}"
         )
+
+    def _behind(self) -> str:
+        if self.lag_rows is None or self.lag_seconds is None:
+            return ""
+        return f"; {self.lag_rows} rows behind the table's head, for {self.lag_seconds:.0f} s"
 
     def facts(self) -> dict[str, Any]:
         """As plain data on one level."""

@@ -1,4 +1,4 @@
-"""Counts what becomes of a part's rows while they are sent, in memory that does not grow with the documents."""
+"""Counts what becomes of a part's rows while they are sent; of each document it keeps eight bytes, to see ids that come twice."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _DETAILS = {
 class Tally:
     """Delivers bulks (or, in a dry run, looks for them) and adds up."""
 
-    def __init__(self, client: OpenSearchClient, target: Target, part: Part) -> None:
-        self._client, self._target, self._part = client, target, part
+    def __init__(self, client: OpenSearchClient, target: Target, part: Part, *, rows: int) -> None:
+        self._client, self._target, self._part, self._rows = client, target, part, rows
         self._counts = Counter[str]()
         self._reasons = Counter[str]()
         self._days = Counter[str]()
@@ -75,7 +75,7 @@ class Tally:
         log.info(
             "%d of %d rows: %d indexed, %d already there, %d refused; %.0f rows/s",
             done,
-            self._part.rows,
+            self._rows,
             self._counts["indexed"],
             self._counts["already_there"],
             self._reasons.total(),
@@ -83,22 +83,21 @@ class Tally:
         )
 
     def refusals(self) -> list[RefusedRecord]:
-        """What was refused: each row up to a bound (rows with one key together), and one line for the rest of each reason."""
+        """What was refused: of each reason rows up to a bound (those with one key together), and one line for the rest."""
         rest = self._reasons - Counter(refusal.reason for refusal in self._listed)
         together = Counter(refusal.refusal_id for refusal in self._listed)
         listed = {refusal.refusal_id: refusal for refusal in self._listed}
         lines = [replace(refusal, records=together[key]) for key, refusal in listed.items()]
         for reason, count in rest.items():
             detail = f"{count} more rows than are listed one by one"
-            lines.append(
-                self._line(f"{REST}part {self._part.first_file} of snapshot {self._part.to_snapshot_id})", reason, detail, "", count)
-            )
+            lines.append(self._line(f"{REST}{self._part.name})", reason, detail, "", count))
         return lines
 
     def counts(self) -> Counts:
         """The sums."""
         hashes = np.concatenate(self._hashes) if self._hashes else np.array([], np.uint64)
         return Counts(
+            part=self._part.name,
             **self._counts,
             refused=self._reasons.total(),
             same_id=len(hashes) - len(np.unique(hashes)),
@@ -111,7 +110,7 @@ class Tally:
     def _refuse(self, documents: Documents, number: int, reason: str, detail: str) -> None:
         self._reasons[reason] += 1
         self._examples.setdefault(reason, mask(detail)[:200])
-        if len(self._listed) >= _MAX_LISTED:
+        if self._reasons[reason] > _MAX_LISTED:
             return
         key = str(documents.ids[number].as_py())
         self._listed.append(self._line(key, reason, mask(detail)[:200], mask(documents.source(number))))

@@ -39,9 +39,8 @@ class RefusedRecord:
 
     @property
     def refusal_id(self) -> str:
-        """The same for the same row and reason."""
-        # The target comes last and alone, so that ids of before it was there stay.
-        parts = (self.table_name, self.record_key, self.reason, *([self.target] if self.target else []))
+        """The same for the same row and reason; on the way to an index also the same shipment, because a later one may refuse it anew."""
+        parts = (self.table_name, self.record_key, self.reason, *([self.target, self.place] if self.target else []))
         return sha256("|".join(parts).encode()).hexdigest()
 
 

@@ -61,7 +61,9 @@ class FindRefusedOperator(LakehouseOperator):
             text += f"\n\n{found.left} more are left for another run."
         if found.not_listed:
             text += f"\n\n{found.not_listed} more have no key or are not listed one by one: only ship_logs with `resync` reaches them."
-        self.log.info("of %s on the way to %s:\n%s", contract.table, self.target.pattern, text)
+        for row in rows:
+            self.log.info("%s: %d ready to be sent, %d would be refused again, %d gone from the source", *row)
+        self.log.info("%s to %s: %d refused rows looked at", contract.table, self.target.pattern, len(found.refusals))
         self.show_result(context, refused_url(self.superset_conn_id, contract.table))
         ready = sum(counts.get("ready", 0) for counts in found.by_reason.values())
         return {"ready": ready, "table": text, "until": until.isoformat()}
@@ -95,6 +97,7 @@ class RedriveRefusedOperator(FindRefusedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns how many rows ended in which outcome."""
+        from lakehouse.exceptions import RefusedThresholdError
         from lakehouse.opensearch.redrive import redrive
 
         contract, found = self.find(datetime.fromisoformat(self.found["until"]))
@@ -102,6 +105,10 @@ class RedriveRefusedOperator(FindRefusedOperator):
         catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
         counts = redrive(catalog, hook.client, contract, self.target, found.refusals, run_id=context["run_id"])
         self.log.info("sent again: %s", counts)
+        if counts.get("refused") and not (counts.get("indexed") or counts.get("already_there")):
+            raise RefusedThresholdError(
+                f"every one of {counts['refused']} rows was refused again: the cause is not cured; the reasons are in ops_db.redrives"
+            )
         head = catalog.load_table(contract.table).current_snapshot()
         self.show_result(context, hook.search_url(self.target.pattern, "snapshot_id", str(head.snapshot_id)) if head else "")
         return counts

@@ -180,11 +180,13 @@ def conclude(operator: IcebergToOpenSearchOperator | ReconcileShipmentOperator, 
             shipment.counts.refused,
             shipment.without_row or 0,
         )
+        operator.describe_outlets(context, facts)
         return facts
     if shipment.counts.same_id:
         operator.log.warning("%d rows have the id of another row: they share its document", shipment.counts.same_id)
     operator.describe_outlets(context, facts)
-    PushgatewayHook().push("lakehouse_shipment", grouping(facts), figures(facts))
+    if shipment.kind is not None:  # A run without news would wipe out what the last shipment said of itself.
+        PushgatewayHook().push("lakehouse_shipment", grouping(facts), figures(facts))
     contract = load(Path(operator.contract))
     if shipment.counts.unexpected > contract.refused_threshold * shipment.rows_read:
         raise RefusedThresholdError(

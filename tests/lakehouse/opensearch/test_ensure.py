@@ -57,6 +57,7 @@ class Node:
 
     def __init__(self) -> None:
         self.plugins = ["opensearch-security", "opensearch-index-management"]
+        self.unmanaged: list[str] = []
         self.objects: dict[str, Any] = {}
         self.passwords = {"admin": "Admin1"}
         self.directory: dict[str, str] = {}
@@ -89,6 +90,11 @@ class Node:
                 return 200, {"acknowledged": True}
             wanted = re.compile(pattern.replace("*", ".*"))
             return 200, {index: {"mappings": mapping} for index, mapping in self.mappings.items() if wanted.fullmatch(index)}
+        if path.startswith("/_plugins/_ism/explain"):
+            policy = "index.plugins.index_state_management.policy_id"
+            return 200, {index: {policy: None} for index in self.unmanaged} | {"total_managed_indices": 0}
+        if path.startswith("/_plugins/_ism/add"):
+            self.unmanaged = []
         if path.startswith(("/_plugins/_ism/add", "/_plugins/_ism/change_policy")):
             return 200, {"updated_indices": 1, "failures": False, "failed_indices": []}
         if method == "PUT":
@@ -304,8 +310,18 @@ def test_without_the_plugin_for_users_only_the_template_is_put(run, node, caplog
 
 
 def test_a_new_policy_for_deletion_is_given_to_the_indices_that_are_there(run, node):
+    node.unmanaged = ["logs-2026.11.20", "logs-2026.11.21"]
     run()
-    assert [write for write in node.writes if "_ism" in write] == ["PUT /_plugins/_ism/policies/logs", "POST /_plugins/_ism/add/logs-*"]
+    added = "POST /_plugins/_ism/add/logs-2026.11.20,logs-2026.11.21"
+    assert [write for write in node.writes if "_ism" in write] == ["PUT /_plugins/_ism/policies/logs", added]
+    # A task that was killed after the policy was put left them out: the next one finds them.
+    node.writes.clear()
+    node.unmanaged = ["logs-2026.11.21"]
+    run()
+    assert node.writes == ["POST /_plugins/_ism/add/logs-2026.11.21"]
+    node.writes.clear()
+    run()
+    assert node.writes == []
 
 
 @pytest.mark.parametrize("action", ["close", "read_only"])
@@ -328,8 +344,7 @@ def test_a_policy_that_was_edited_by_hand_is_put_back_on_the_version_that_was_lo
     )
     assert node.writes == [
         "PUT /_plugins/_ism/policies/logs?if_seq_no=7&if_primary_term=1",
-        "POST /_plugins/_ism/add/logs-*",
-        "POST /_plugins/_ism/change_policy/logs-*",
+        "POST /_plugins/_ism/change_policy/logs-2*",
     ]
     assert written(run()) == []
 
