@@ -57,7 +57,7 @@ def serve() -> Iterator[Callable[..., str]]:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = _handle  # noqa: N815  # http.server's names
+            do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815  # http.server's names
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
