@@ -252,7 +252,8 @@ def test_rows_without_a_key_of_their_own_and_those_over_the_bound_are_counted_as
     assert (run.find(reason=MAPPING).not_listed, run.find(reason=MAPPING).refusals) == (1, ())
 
 
-def test_a_key_that_is_twice_ends_once_and_stays_open_while_one_of_its_rows_is_refused(run, node, table):
+def test_a_key_that_is_twice_ends_once_and_stays_open_while_one_of_its_rows_is_refused(run, node, table, monkeypatch):
+    monkeypatch.setattr("lakehouse.opensearch.redrive._BATCH_ROWS", 1)
     add(table, "both", "both", "good first")
     add(table, "bad first", "good first", at=None)
     add(table, "bad first")
