@@ -50,7 +50,7 @@ with DAG(
             None,
             type=["null", "string"],
             pattern="^[0-9]*$",
-            description="Only rows of this snapshot's shipment: the number in the column `place` of ops_db.refused_records; empty: all",
+            description="Only rows of this snapshot's shipment: the number in the column `place`, after the word snapshot; empty: all",
         ),
     },
     default_args=default_args(),

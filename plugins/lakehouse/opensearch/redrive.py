@@ -21,7 +21,7 @@ from lakehouse.contracts import Contract
 from lakehouse.exceptions import ConfigurationError, VerificationError
 from lakehouse.iceberg import window
 from lakehouse.iceberg.append import Input, append_once
-from lakehouse.iceberg.filters import equal, not_after, one_of
+from lakehouse.iceberg.filters import begins_with, equal, not_after, one_of
 from lakehouse.masking import mask
 from lakehouse.opensearch.build import HASHED, OUTSIDE, UNKEYED, Builder, Built, Documents
 from lakehouse.opensearch.client import OpenSearchClient
@@ -86,7 +86,7 @@ def find(
     if reason:
         condition = And(condition, equal("reason", reason))
     if snapshot_id is not None:
-        condition = And(condition, equal("place", f"snapshot {snapshot_id}"))
+        condition = And(condition, begins_with("place", f"snapshot {snapshot_id} "))
     if until is not None:
         condition = And(condition, not_after("refused_at", until))
     columns = ("refusal_id", "record_key", "reason", "place", "records")
@@ -112,9 +112,10 @@ def find(
         there.update(str(one) for one in built.documents.ids.to_pylist())
         unfit.update(str(one) for one in built.refused.ids.to_pylist())
     by_reason: dict[str, Counter[str]] = {}
-    for refusal in refusals:
-        state = "ready" if refusal.record_key in there else "refused_again" if refusal.record_key in unfit else "gone"
-        by_reason.setdefault(refusal.reason, Counter())[state] += 1
+    # A row that was refused by several shipments is one row.
+    for name, record_key in {(refusal.reason, refusal.record_key) for refusal in refusals}:
+        state = "ready" if record_key in there else "refused_again" if record_key in unfit else "gone"
+        by_reason.setdefault(name, Counter())[state] += 1
     counts = {name: dict(counter) for name, counter in sorted(by_reason.items())}
     return Found(refusals, counts, len(candidates) - len(refusals), not_listed)
 
@@ -170,7 +171,7 @@ def redrive(
     together = pa.Table.from_pylist(list(rows.values()))
     inputs = [Input(redrive_id, REDRIVES, together.slice(number, 1)) for number, redrive_id in enumerate(rows)]
     append_once(catalog, REDRIVES, inputs, key_column="redrive_id")
-    return dict(Counter(str(row["outcome"]) for row in rows.values()))
+    return dict(Counter(outcomes.get(record_key, ("gone", None))[0] for record_key in {refusal.record_key for refusal in refusals}))
 
 
 def _key(contract: Contract) -> str:

@@ -39,6 +39,11 @@ class Part:
     file_count: int = 0
 
     @property
+    def place(self) -> str:
+        """Where a row that is refused on this shipment is noted; a later shipment may refuse it anew."""
+        return f"snapshot {self.to_snapshot_id} (shipment {self.number})"
+
+    @property
     def name(self) -> str:
         """Tells this part from every other one, of other plans as well."""
         days = f", {self.from_day or ''}..{self.to_day or ''}" if self.from_day or self.to_day else ""

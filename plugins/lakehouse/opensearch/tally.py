@@ -116,8 +116,7 @@ class Tally:
         self._listed.append(self._line(key, reason, mask(detail)[:200], mask(documents.source(number))))
 
     def _line(self, key: str, reason: str, detail: str, masked: str, records: int = 1) -> RefusedRecord:
-        place = f"snapshot {self._part.to_snapshot_id}"
-        return RefusedRecord(self._part.source_table, key, place, reason, detail, masked, records, self._target.pattern)
+        return RefusedRecord(self._part.source_table, key, self._part.place, reason, detail, masked, records, self._target.pattern)
 
     def _refuse_too_many_indices(self, bulk: Documents) -> None:
         wanted = {self._target.index_of(str(day)) for day in pc.unique(bulk.days).to_pylist()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,12 @@ class Target:
 
     def daily(self, indices: Iterable[str]) -> dict[str, date]:
         """The target's own indices among those, each with its day; a name that merely begins alike is another's."""
-        name = re.compile(re.escape(self.prefix) + r"(\d{4})\.(\d\d)\.(\d\d)")
-        return {index: date(*map(int, found.groups())) for index in indices if (found := name.fullmatch(index))}
+        days: dict[str, date] = {}
+        for index in indices:
+            # `logs-2026.13.01` is no day of ours either.
+            with suppress(ValueError):
+                days[index] = datetime.strptime(index, f"{self.prefix.replace('%', '%%')}%Y.%m.%d").date()  # a day
+        return {index: day for index, day in days.items() if index == self.index_of(f"{day:%Y.%m.%d}")}
 
     def mapping(self) -> dict[str, Any]:
         """The template's mapping."""

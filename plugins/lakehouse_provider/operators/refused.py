@@ -27,7 +27,7 @@ class FindRefusedOperator(LakehouseOperator):
         contract: file of the source table's contract.
         target: where the rows were on their way to.
         reason: reason class; empty for all.
-        snapshot_id: the shipment's snapshot, as in the column `place`; empty for all.
+        snapshot_id: the shipment's snapshot, as after the word in the column `place`; empty for all.
     """
 
     template_fields: Sequence[str] = ("reason", "snapshot_id")
@@ -75,7 +75,7 @@ class FindRefusedOperator(LakehouseOperator):
         from lakehouse.opensearch.redrive import find
 
         if self.snapshot_id and not self.snapshot_id.isdigit():
-            raise ConfigurationError(f"param snapshot_id is {self.snapshot_id!r}: write the number that stands in the column `place`")
+            raise ConfigurationError(f"param snapshot_id is {self.snapshot_id!r}: write the number after `snapshot` in the column `place`")
         contract = load(Path(self.contract))
         catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
         snapshot_id = int(self.snapshot_id or 0) or None

@@ -19,7 +19,7 @@ from lakehouse.exceptions import ConfigurationError, VerificationError
 from lakehouse.iceberg.filters import equal
 from lakehouse.opensearch import tally
 from lakehouse.opensearch.redrive import REDRIVES, REFUSED_RECORDS, Found, find, redrive
-from lakehouse.opensearch.ship import plan, ship_part
+from lakehouse.opensearch.ship import plan, ship, ship_part
 from lakehouse.opensearch.target import Target
 from lakehouse.ops.tables import RefusedRecord, ensure_ops_tables, record_refusals
 
@@ -161,9 +161,9 @@ def test_a_row_that_is_refused_for_another_reason_than_before_has_both_open_unti
     node.errors = {"a": OTHER_ERROR}
     assert run("one") == {"refused": 1}
     assert run.find().by_reason == {MAPPING: {"ready": 1}, OTHER: {"ready": 1}}
-    assert {row["place"] for row in run.rows(REFUSED_RECORDS)} == {f"snapshot {snapshot}"}
+    assert {row["place"] for row in run.rows(REFUSED_RECORDS)} == {f"snapshot {snapshot} (shipment 1)"}
     node.errors = {}
-    assert run("two") == {"indexed": 2}
+    assert run("two") == {"indexed": 1}
     assert (run.open(), node.held()) == ([], ["a"])
 
 
@@ -189,7 +189,7 @@ def test_a_row_that_was_closed_and_is_refused_by_a_later_shipment_is_open_again(
     later = add(table, "a")
     node.errors = {"a": ERROR}
     run.ship()
-    assert [(refusal.record_key, refusal.place) for refusal in run.find().refusals] == [("a", f"snapshot {later}")]
+    assert [(refusal.record_key, refusal.place) for refusal in run.find().refusals] == [("a", f"snapshot {later} (shipment 1)")]
 
 
 @pytest.mark.fault(13)
@@ -210,7 +210,13 @@ def test_rows_that_are_too_old_are_taken_only_when_they_are_asked_for(run, node,
 
 def test_refusals_are_found_by_reason_shipment_moment_and_target(run):
     def refused(key: str, place: int, reason: str, **other) -> RefusedRecord:
-        values = {"table_name": run.contract.table, "record_key": key, "place": f"snapshot {place}", "reason": reason, "target": "logs-*"}
+        values = {
+            "table_name": run.contract.table,
+            "record_key": key,
+            "place": f"snapshot {place} (shipment 1)",
+            "reason": reason,
+            "target": "logs-*",
+        }
         return RefusedRecord(**(values | {"detail": "", "masked": ""} | other))
 
     others = [
@@ -299,3 +305,16 @@ def test_a_clock_or_a_template_that_is_wrong_stops_before_a_row_is_sent(run, nod
     with subtests.test("template"), pytest.raises(ConfigurationError, match=r"nothing was sent.*\n.*size"):
         run()
     assert (len(node.bulks), run.noted(), run.open()) == (1, [], ["a"])
+
+
+@pytest.mark.fault(7)
+def test_a_row_that_was_closed_and_is_refused_by_a_resync_of_the_same_snapshot_is_open_again(run, node, table, catalog, client):
+    add(table, "a")
+    node.errors = {"a": ERROR}
+    ship(catalog, client, run.contract, run.target)
+    node.errors = {}
+    assert (run("one"), run.open()) == ({"indexed": 1}, [])
+    node.documents.clear()
+    node.errors = {"a": ERROR}
+    ship(catalog, client, run.contract, run.target, resync="send")
+    assert [refusal.record_key for refusal in run.find().refusals] == ["a"]
