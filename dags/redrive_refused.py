@@ -46,11 +46,11 @@ with DAG(
             maxLength=200,
             description="Only rows refused for this reason class, such as mapper_parsing_exception; empty: all",
         ),
-        "snapshot_id": Param(
+        "shipment": Param(
             None,
-            type=["null", "string"],
-            pattern="^[0-9]*$",
-            description="Only rows of this snapshot's shipment: the number in the column `place`, after the word snapshot; empty: all",
+            type=["null", "integer"],
+            minimum=1,
+            description="Only rows of this shipment: its number in ops_db.shipments, and in the column `place`; empty: all",
         ),
     },
     default_args=default_args(),
@@ -59,7 +59,7 @@ with DAG(
         "contract": CONTRACT,
         "target": LOGS,
         "reason": "{{ params.reason or '' }}",
-        "snapshot_id": "{{ params.snapshot_id or '' }}",
+        "shipment": "{{ params.shipment or '' }}",
     }
     find = FindRefusedOperator(task_id="find", **wanted)
     approve = ApprovalOperator(

@@ -21,7 +21,7 @@ from lakehouse.contracts import Contract
 from lakehouse.exceptions import ConfigurationError, VerificationError
 from lakehouse.iceberg import window
 from lakehouse.iceberg.append import Input, append_once
-from lakehouse.iceberg.filters import begins_with, equal, not_after, one_of
+from lakehouse.iceberg.filters import equal, not_after, one_of
 from lakehouse.masking import mask
 from lakehouse.opensearch.build import HASHED, OUTSIDE, UNKEYED, Builder, Built, Documents
 from lakehouse.opensearch.client import OpenSearchClient
@@ -72,11 +72,11 @@ def find(
     target: Target,
     *,
     reason: str | None = None,
-    snapshot_id: int | None = None,
+    shipment: int | None = None,
     until: datetime | None = None,
     limit: int = MAX_ROWS,
 ) -> Found:
-    """What may be sent again, of one reason or of one shipment (its snapshot), refused `until` then; nothing is written.
+    """What may be sent again, of one reason or of one shipment (its number), refused `until` then; nothing is written.
 
     Raises:
         ConfigurationError: the table has no key of one column by which a row could be read again.
@@ -85,8 +85,8 @@ def find(
     condition: BooleanExpression = And(equal("table_name", contract.table), equal("target", target.pattern))
     if reason:
         condition = And(condition, equal("reason", reason))
-    if snapshot_id is not None:
-        condition = And(condition, begins_with("place", f"snapshot {snapshot_id} "))
+    if shipment is not None:
+        condition = And(condition, equal("place", f"shipment {shipment}"))
     if until is not None:
         condition = And(condition, not_after("refused_at", until))
     columns = ("refusal_id", "record_key", "reason", "place", "records")

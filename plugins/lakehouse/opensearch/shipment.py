@@ -40,8 +40,8 @@ class Part:
 
     @property
     def place(self) -> str:
-        """Where a row that is refused on this shipment is noted; a later shipment may refuse it anew."""
-        return f"snapshot {self.to_snapshot_id} (shipment {self.number})"
+        """Where a row that is refused is noted: the same when a killed run is planned anew, another for the next shipment."""
+        return f"shipment {self.number}"
 
     @property
     def name(self) -> str:

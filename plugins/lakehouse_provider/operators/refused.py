@@ -27,10 +27,10 @@ class FindRefusedOperator(LakehouseOperator):
         contract: file of the source table's contract.
         target: where the rows were on their way to.
         reason: reason class; empty for all.
-        snapshot_id: the shipment's snapshot, as after the word in the column `place`; empty for all.
+        shipment: number of the shipment, as in the column `place`; empty for all.
     """
 
-    template_fields: Sequence[str] = ("reason", "snapshot_id")
+    template_fields: Sequence[str] = ("reason", "shipment")
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class FindRefusedOperator(LakehouseOperator):
         contract: Path,
         target: Target,
         reason: str = "",
-        snapshot_id: str = "",
+        shipment: str = "",
         catalog_conn_id: str = "lakehouse_catalog",
         superset_conn_id: str = "lakehouse_superset",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.contract, self.target, self.reason, self.snapshot_id = contract, target, reason, snapshot_id
+        self.contract, self.target, self.reason, self.shipment = contract, target, reason, shipment
         self.catalog_conn_id, self.superset_conn_id = catalog_conn_id, superset_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -74,12 +74,12 @@ class FindRefusedOperator(LakehouseOperator):
         from lakehouse.exceptions import ConfigurationError
         from lakehouse.opensearch.redrive import find
 
-        if self.snapshot_id and not self.snapshot_id.isdigit():
-            raise ConfigurationError(f"param snapshot_id is {self.snapshot_id!r}: write the number after `snapshot` in the column `place`")
+        if self.shipment and not self.shipment.isdigit():
+            raise ConfigurationError(f"param shipment is {self.shipment!r}: write the number in the column `place`")
         contract = load(Path(self.contract))
         catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
-        snapshot_id = int(self.snapshot_id or 0) or None
-        return contract, find(catalog, contract, self.target, reason=self.reason or None, snapshot_id=snapshot_id, until=until)
+        shipment = int(self.shipment) if self.shipment else None
+        return contract, find(catalog, contract, self.target, reason=self.reason or None, shipment=shipment, until=until)
 
 
 class RedriveRefusedOperator(FindRefusedOperator):

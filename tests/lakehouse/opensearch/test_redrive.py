@@ -155,13 +155,13 @@ def test_what_is_refused_again_stays_open_and_a_cleared_run_notes_how_it_ended(r
 
 
 def test_a_row_that_is_refused_for_another_reason_than_before_has_both_open_until_it_is_in(run, node, table):
-    snapshot = add(table, "a")
+    add(table, "a")
     node.errors = {"a": ERROR}
     run.ship()
     node.errors = {"a": OTHER_ERROR}
     assert run("one") == {"refused": 1}
     assert run.find().by_reason == {MAPPING: {"ready": 1}, OTHER: {"ready": 1}}
-    assert {row["place"] for row in run.rows(REFUSED_RECORDS)} == {f"snapshot {snapshot} (shipment 1)"}
+    assert {row["place"] for row in run.rows(REFUSED_RECORDS)} == {"shipment 1"}
     node.errors = {}
     assert run("two") == {"indexed": 1}
     assert (run.open(), node.held()) == ([], ["a"])
@@ -180,16 +180,16 @@ def test_rows_that_left_the_source_are_gone(run, node, table):
 
 
 @pytest.mark.fault(7)
-def test_a_row_that_was_closed_and_is_refused_by_a_later_shipment_is_open_again(run, node, table):
+def test_a_row_that_was_closed_and_is_refused_by_a_later_shipment_is_open_again(run, node, table, catalog, client):
     add(table, "a")
     node.errors = {"a": ERROR}
-    run.ship()
+    ship(catalog, client, run.contract, run.target)
     node.errors = {}
     assert (run("one"), run.open()) == ({"indexed": 1}, [])
-    later = add(table, "a")
+    add(table, "a")
     node.errors = {"a": ERROR}
-    run.ship()
-    assert [(refusal.record_key, refusal.place) for refusal in run.find().refusals] == [("a", f"snapshot {later} (shipment 1)")]
+    ship(catalog, client, run.contract, run.target)
+    assert [(refusal.record_key, refusal.place) for refusal in run.find().refusals] == [("a", "shipment 2")]
 
 
 @pytest.mark.fault(13)
@@ -213,7 +213,7 @@ def test_refusals_are_found_by_reason_shipment_moment_and_target(run):
         values = {
             "table_name": run.contract.table,
             "record_key": key,
-            "place": f"snapshot {place} (shipment 1)",
+            "place": f"shipment {place}",
             "reason": reason,
             "target": "logs-*",
         }
@@ -229,8 +229,8 @@ def test_refusals_are_found_by_reason_shipment_moment_and_target(run):
     record_refusals(run.catalog, [refused("c", 2, MAPPING)])
     assert run.open() == ["a", "b", "c"]
     assert (run.open(reason=MAPPING), run.open(reason=OTHER), run.open(reason="other")) == (["a", "c"], ["b"], [])
-    assert (run.open(snapshot_id=1), run.open(snapshot_id=2), run.open(snapshot_id=0)) == (["a", "b"], ["c"], [])
-    assert run.open(snapshot_id=1, reason=MAPPING) == ["a"]
+    assert (run.open(shipment=1), run.open(shipment=2), run.open(shipment=9)) == (["a", "b"], ["c"], [])
+    assert run.open(shipment=1, reason=MAPPING) == ["a"]
     assert (run.open(until=between), run.open(until=between - timedelta(hours=1))) == (["a", "b"], [])
 
 
