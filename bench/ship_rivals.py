@@ -153,7 +153,7 @@ def _ours_alone(url: str, rows: str) -> None:
     batches, sink, to = _some(rows), OpenSearchClient("sink", url), target("logs-bench-")
     days = (datetime.now(UTC) - timedelta(days=number) for number in range(-1, DAYS + 2))
     known = dict.fromkeys((to.index_of(f"{day:%Y.%m.%d}") for day in days), 0)
-    tally = Tally(sink, to, Part("bench", "", "new", 1, None, 1, int(rows), 1, "", known))
+    tally = Tally(sink, to, Part("bench", "", "new", 1, None, 1, int(rows), 1, "", known), rows=int(rows))
     create(sink, next(bulks(batches[:1], to)))
 
     def work() -> None:

@@ -1,6 +1,6 @@
 """# preflight
 Asks every service whether it is there: reachable, its version, whether our credentials work and reach no further than they should.
-PyIceberg makes a small table, Trino and Spark count it: the three must see one catalog.
+PyIceberg makes a small table, Trino and Spark count it: the three must see one catalog. Tables that are missing are made, empty.
 
 **Inputs and outputs**: the table `preflight_db.probe`, the object `preflight/probe`; no data of the lakehouse is touched.
 
@@ -17,8 +17,9 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import DAG
 
 from dags._policy import SPARK_POOL, START_DATE, default_args
-from include.assets import Tag
+from include.assets import TABLES, Tag, contract
 from lakehouse_provider.operators.preflight import PROBE_ROWS, PROBE_TABLE, PreflightOperator
+from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 JOB = Path(__file__).resolve().parent.parent / "include" / "spark" / "preflight.py"
 
@@ -48,4 +49,9 @@ with DAG(
     PreflightOperator(task_id="prometheus", service="prometheus", conn_id="lakehouse_prometheus", optional=True)
     PreflightOperator(task_id="ops_database", service="ops_database", conn_id="lakehouse_ops")
 
+    # One task makes what is missing, before DAGs that would do so at the same moment: on the Hive metastore two that create one database
+    # at once may end in an empty folder, because the later one takes back what it began.
+    tables = EnsureTablesOperator(task_id="tables", contracts=[contract(name) for name in TABLES])
+
     catalog >> [trino, spark]
+    [object_store, catalog] >> tables

@@ -18,11 +18,10 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
 from dags._policy import START_DATE, TRINO_POOL, default_args
-from include.assets import DASHBOARDS, Tag, contract
+from include.assets import DASHBOARDS, TABLES, Tag, contract
 from lakehouse_provider.operators.quality import ContractCheckOperator, ServiceLevelsOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
-TABLES = ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary", "raw_logs", "image_metadata")
 LEVELS = Path(__file__).resolve().parent.parent / "include" / "service_levels.yaml"
 
 with DAG(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from include import assets
 from include.logs import to_row
 from include.spark.option_ticks import TICK_SCHEMA
 from lakehouse.contracts import Contract, load_folder
@@ -84,3 +85,7 @@ def test_a_table_of_rows_shows_text_from_outside_as_text_and_the_newest_first(pa
     assert query["columns"] == chart["params"]["all_columns"]
     assert query["orderby"] == [[query["columns"][0], False]]
     assert query["row_limit"] == chart["params"]["row_limit"] == 1000
+
+
+def test_the_list_of_tables_is_the_folder_of_contracts():
+    assert {f"{name}.odcs.yaml" for name in assets.TABLES} == {path.name for path in assets.CONTRACTS.iterdir()}
