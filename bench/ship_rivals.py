@@ -10,7 +10,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -30,8 +29,8 @@ from lakehouse.contracts import load
 from lakehouse.opensearch import cursor
 from lakehouse.opensearch.build import Builder, Documents
 from lakehouse.opensearch.client import OpenSearchClient
-from lakehouse.opensearch.send import Outcome, create
-from lakehouse.opensearch.ship import retention, ship
+from lakehouse.opensearch.send import create
+from lakehouse.opensearch.ship import BULK_BYTES, builder_of, ship, ship_batches
 from lakehouse.opensearch.shipment import Part
 from lakehouse.opensearch.tally import Tally
 
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 CONTRACT = load(REPO / "include" / "contracts" / "raw_logs.odcs.yaml")
 DAYS = 20
 SHIPMENTS = "bench_db.shipments"
-BATCH_ROWS, BULK_BYTES = 20_000, 5_000_000  # as in `lakehouse.opensearch.ship`
+BATCH_ROWS = 20_000  # as in `lakehouse.opensearch.ship`
 _SCHEMA = pa.schema(
     [
         ("log_id", pa.string()),
@@ -82,8 +81,7 @@ def target(prefix: str) -> Target:
 
 def builder(to: Target) -> Builder:
     """As a shipment makes it."""
-    oldest, newest = retention(CONTRACT, datetime.now(UTC))
-    return Builder(to, CONTRACT.primary_key, snapshot_id=1, oldest=oldest, newest=newest, leaves=to.plain_fields())
+    return builder_of(CONTRACT, to, snapshot_id=1, now=datetime.now(UTC))
 
 
 def bulks(batches: Iterable[pa.RecordBatch], to: Target) -> Iterator[Documents]:
@@ -156,21 +154,7 @@ def _ours_alone(url: str, rows: str) -> None:
     tally = Tally(sink, to, Part("bench", "", "new", 1, None, 1, int(rows), 1, "", known), rows=int(rows))
     create(sink, next(bulks(batches[:1], to)))
 
-    def work() -> None:
-        build = builder(to).build
-        with ThreadPoolExecutor(1) as sender:
-            waiting: tuple[Documents, Future[Outcome]] | None = None
-            for batch in batches:
-                built = build(batch)
-                tally.take(built)
-                for bulk in built.documents.bulks(BULK_BYTES):
-                    if waiting is not None:
-                        tally.add(waiting[0], waiting[1].result())
-                    waiting = bulk, sender.submit(tally.deliver, bulk)
-            if waiting is not None:
-                tally.add(waiting[0], waiting[1].result())
-
-    _timed(int(rows), work)
+    _timed(int(rows), lambda: ship_batches(batches, builder(to), tally))
     if tally.counts().indexed != int(rows):
         raise RuntimeError(f"the sink has {tally.counts().indexed} of {rows} rows")
 

@@ -155,7 +155,7 @@ def killer(process: Callable[[], subprocess.Popen[str]]) -> Callable[[], None]:
 def _main() -> None:
     given = json.loads(os.environ.pop("SHIPPING"))
     (catalog_name, properties), (url, auth), name = given["catalog"], given["node"], given["name"]
-    shipping._BULK_BYTES = given["bulk_bytes"]
+    shipping.BULK_BYTES = given["bulk_bytes"]
     made = replace(load(CONTRACT), table=f"test_db.{name}")
     client = OpenSearchClient("OpenSearch", url, auth=tuple(auth))
     target = replace(LOGS, prefix=f"logs-{name}-", template=Path(given["template"]))

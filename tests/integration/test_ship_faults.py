@@ -39,7 +39,7 @@ def order_id_is_a_number(mapping: dict[str, Any]) -> None:
 
 @pytest.fixture
 def made(catalog: Catalog, stack: Installation, fresh_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
-    monkeypatch.setattr(shipping, "_BULK_BYTES", BULK_BYTES)
+    monkeypatch.setattr(shipping, "BULK_BYTES", BULK_BYTES)
     monkeypatch.setattr(send, "_BACK_OFF", (0.02, 0.04, 0.08))
     monkeypatch.setattr(http, "_PATIENCE", (0.02, 0.04, 0.08))
     with logs(catalog, fresh_name, order_id_is_a_number) as made:
@@ -173,7 +173,7 @@ ODD = [
 
 @pytest.mark.fault(8)
 def test_odd_values_are_all_taken_by_the_node_and_come_back_as_they_were(made: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "_BULK_BYTES", 1_000_000)
+    monkeypatch.setattr(shipping, "BULK_BYTES", 1_000_000)
 
     @settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
     @given(metas=st.lists(st.dictionaries(KEYS, VALUES, max_size=4).map(json.dumps), min_size=100, max_size=120), message=st.text())

@@ -145,7 +145,7 @@ class Shipments(RuleBasedStateMachine):
 def test_whenever_a_shipment_ends_well_the_documents_are_the_rows_without_the_refused(
     catalog: Catalog, stack: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipping, "_BULK_BYTES", 500)
+    monkeypatch.setattr(shipping, "BULK_BYTES", 500)
     Shipments.catalog, Shipments.stack = catalog, stack
     Shipments.TestCase.settings = settings(
         max_examples=3,

@@ -23,6 +23,12 @@ from lakehouse.opensearch.target import SNAPSHOT_FIELD, Target
 from lakehouse.sql import literal
 
 NO_TIME, OUTSIDE, NO_KEY, NOT_UNICODE = "no_event_time", "outside_retention", "no_key", "cannot_be_encoded"
+DETAILS = {
+    NO_TIME: "the row has no event time",
+    OUTSIDE: "the event time is outside of the days that are kept, or more than a day ahead",
+    NO_KEY: "the row's key is missing or empty",
+    NOT_UNICODE: "a text of the row is no UTF-8",
+}
 UNKEYED = "(no key, snapshot "  # begins what stands for the key of a row that has none
 HASHED = "sha256:"  # begins the id of a key that is too long to be one
 _MAX_ID_BYTES = 512  # OpenSearch's own limit

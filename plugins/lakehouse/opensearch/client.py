@@ -9,6 +9,7 @@ from typing import Any
 from lakehouse.exceptions import ConfigurationError, TransientError
 from lakehouse.http import HttpClient
 
+ISM = "opensearch-index-management"  # the plugin of index state management
 _CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 
@@ -32,6 +33,10 @@ class OpenSearchClient(HttpClient):
                 f"it is {ours:%Y-%m-%d %H:%M:%S} here and {theirs:%Y-%m-%d %H:%M:%S} on {self.name}: set the clocks right"
             )
         return ours
+
+    def plugins(self) -> set[str]:
+        """Names of the plugins that some node has."""
+        return {plugin["component"] for plugin in self.request("GET", "/_cat/plugins?format=json&h=component").json()}
 
     def refresh(self, pattern: str) -> None:
         """Make every document searchable that was taken until now."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,15 @@ from typing import Any
 from urllib.parse import quote
 
 from lakehouse.exceptions import ServiceError, VerificationError
-from lakehouse.opensearch.client import OpenSearchClient
+from lakehouse.opensearch.client import ISM, OpenSearchClient
 from lakehouse.opensearch.differences import Flat, differences, index_template, ism_policy, security_object
 from lakehouse.opensearch.folder import Folder, User, read_folder
 from lakehouse.opensearch.mapping import missing_fields
+from lakehouse.opensearch.target import daily_indices
 
 log = logging.getLogger(__name__)
 
-_ISM, _SECURITY = "opensearch-index-management", "opensearch-security"
+_SECURITY = "opensearch-security"
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ def ensure(client: OpenSearchClient, folder: Path, *, passwords: Mapping[str, st
         VerificationError: what was read back is not what was sent.
     """
     wanted = read_folder(folder)
-    plugins = {plugin["component"] for plugin in client.request("GET", "/_cat/plugins?format=json").json()}
+    plugins = client.plugins()
     changes = [_bring(client, _TEMPLATE, name, body) for name, body in wanted.index_templates.items()]
     for body in wanted.index_templates.values():
         changes += _add_fields(client, body)
-    if _ISM in plugins:
+    if ISM in plugins:
         changes += [_bring_policy(client, name, body) for name, body in wanted.ism_policies.items()]
     elif wanted.ism_policies:
-        log.info("%s has no plugin %s: the DAG table_maintenance deletes old indices by the date in their names", client.name, _ISM)
+        log.info("%s has no plugin %s: the DAG table_maintenance deletes old indices by the date in their names", client.name, ISM)
     if _SECURITY in plugins:
         changes += _bring_security(client, wanted, passwords)
     elif wanted.roles:
@@ -200,11 +200,10 @@ def _add_fields(client: OpenSearchClient, template: Mapping[str, Any]) -> list[C
     mapping = template.get("template", {}).get("mappings", {})
     changes = []
     for pattern in template["index_patterns"]:
-        # `logs-team-2026.11.20` matches `logs-*` as well, but is somebody else's.
-        daily = re.compile(re.escape(pattern.removesuffix("*")) + r"\d{4}\.\d\d\.\d\d")
-        live = client.request("GET", f"/{pattern}/_mapping", accept=(404,))
-        for index, body in sorted(live.json().items()) if live.ok else ():
-            missing = missing_fields(mapping, body.get("mappings", {})) if daily.fullmatch(index) else {}
+        answer = client.request("GET", f"/{pattern}/_mapping", accept=(404,))
+        live = answer.json() if answer.ok else {}
+        for index in sorted(daily_indices(pattern.removesuffix("*"), live)):
+            missing = missing_fields(mapping, live[index].get("mappings", {}))
             if not missing:
                 continue
             fields = differences(index_template({"properties": missing}), {})

@@ -23,11 +23,11 @@ from lakehouse.iceberg import window
 from lakehouse.iceberg.append import Input, append_once
 from lakehouse.iceberg.filters import equal, not_after, one_of
 from lakehouse.masking import mask
-from lakehouse.opensearch.build import HASHED, OUTSIDE, UNKEYED, Builder, Built, Documents
+from lakehouse.opensearch.build import DETAILS, HASHED, OUTSIDE, UNKEYED, Built, Documents
 from lakehouse.opensearch.client import OpenSearchClient
 from lakehouse.opensearch.mapping import refuse_conflicts
 from lakehouse.opensearch.send import create
-from lakehouse.opensearch.ship import retention
+from lakehouse.opensearch.ship import BULK_BYTES, builder_of
 from lakehouse.opensearch.tally import REST
 from lakehouse.opensearch.target import Target
 from lakehouse.ops.tables import RefusedRecord, record_refusals
@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 REFUSED_RECORDS, REDRIVES = "ops_db.refused_records", "ops_db.redrives"
 MAX_ROWS = 20_000
 _BATCH_ROWS = 5_000
-_BULK_BYTES = 5_000_000
 # Lines that are no single row, and ids that are no longer the row's key.
 _NO_KEY = (REST, UNKEYED, HASHED)
 _CLOSED = ("indexed", "already_there", "gone")
@@ -54,19 +53,18 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Open refusals, and by reason how many of them are in the source still and how many would be refused again.
+class Open:
+    """Open refusals, as many as one run takes.
 
-    `left` are beyond what one run takes; `not_listed` have no key or were refused beyond the list, so that only a resync reaches them.
+    `left` are beyond that; `not_listed` have no key or were refused beyond the list, so that only a resync reaches them.
     """
 
     refusals: tuple[Refusal, ...]
-    by_reason: dict[str, dict[str, int]]
     left: int
     not_listed: int
 
 
-def find(
+def open_refusals(
     catalog: Catalog,
     contract: Contract,
     target: Target,
@@ -75,13 +73,8 @@ def find(
     shipment: int | None = None,
     until: datetime | None = None,
     limit: int = MAX_ROWS,
-) -> Found:
-    """What may be sent again, of one reason or of one shipment (its number), refused `until` then; nothing is written.
-
-    Raises:
-        ConfigurationError: the table has no key of one column by which a row could be read again.
-    """
-    key = _key(contract)
+) -> Open:
+    """What is still refused, for one reason or by one shipment (its number), noted `until` then."""
     condition: BooleanExpression = And(equal("table_name", contract.table), equal("target", target.pattern))
     if reason:
         condition = And(condition, equal("reason", reason))
@@ -105,19 +98,26 @@ def find(
     ]
     # What was tried in vain comes last, so that it keeps nothing else from being sent.
     candidates.sort(key=lambda refusal: (tries[refusal.refusal_id], refusal.record_key, refusal.refusal_id))
-    refusals = tuple(candidates[:limit])
+    return Open(tuple(candidates[:limit]), max(0, len(candidates) - limit), not_listed)
+
+
+def prospects(catalog: Catalog, contract: Contract, target: Target, refusals: Sequence[Refusal]) -> dict[str, dict[str, int]]:
+    """The dry run: by reason how many rows are `ready`, would be `refused_again` by our own rules, or are `gone` from the source.
+
+    Raises:
+        ConfigurationError: the table has no key of one column by which a row could be read again.
+    """
     there: set[str] = set()
     unfit: set[str] = set()
-    for built in _read(catalog, contract, target, key, refusals):
+    for built in _read(catalog, contract, target, refusals):
         there.update(str(one) for one in built.documents.ids.to_pylist())
         unfit.update(str(one) for one in built.refused.ids.to_pylist())
     by_reason: dict[str, Counter[str]] = {}
     # A row that was refused by several shipments is one row.
-    for name, record_key in {(refusal.reason, refusal.record_key) for refusal in refusals}:
+    for reason, record_key in {(refusal.reason, refusal.record_key) for refusal in refusals}:
         state = "ready" if record_key in there else "refused_again" if record_key in unfit else "gone"
-        by_reason.setdefault(name, Counter())[state] += 1
-    counts = {name: dict(counter) for name, counter in sorted(by_reason.items())}
-    return Found(refusals, counts, len(candidates) - len(refusals), not_listed)
+        by_reason.setdefault(reason, Counter())[state] += 1
+    return {reason: dict(counts) for reason, counts in sorted(by_reason.items())}
 
 
 def redrive(
@@ -142,10 +142,10 @@ def redrive(
         masked = mask(documents.source(number))
         again.append(RefusedRecord(contract.table, key, places[key], reason, mask(detail)[:200], masked, 1, target.pattern))
 
-    for built in _read(catalog, contract, target, _key(contract), refusals):
+    for built in _read(catalog, contract, target, refusals):
         for number, reason in enumerate(built.reasons):
-            refuse(built.refused, number, reason, reason)
-        for bulk in built.documents.bulks(_BULK_BYTES):
+            refuse(built.refused, number, reason, DETAILS[reason])
+        for bulk in built.documents.bulks(BULK_BYTES):
             done = create(client, bulk)
             for name, numbers in (("indexed", done.indexed), ("already_there", done.already_there)):
                 for number in numbers:
@@ -174,25 +174,19 @@ def redrive(
     return dict(Counter(outcomes.get(record_key, ("gone", None))[0] for record_key in {refusal.record_key for refusal in refusals}))
 
 
-def _key(contract: Contract) -> str:
+def _read(catalog: Catalog, contract: Contract, target: Target, refusals: Sequence[Refusal]) -> Iterator[Built]:
+    """The rows that are in the source, built anew."""
     if len(contract.primary_key) != 1:
         raise ConfigurationError(
             f"{contract.table} has no key of one column, so a refused row cannot be read again by it: resync its days instead"
         )
-    return contract.primary_key[0]
-
-
-def _read(catalog: Catalog, contract: Contract, target: Target, key: str, refusals: Sequence[Refusal]) -> Iterator[Built]:
-    """The rows that are in the source, built anew."""
     table = catalog.load_table(contract.table)
     head = table.current_snapshot()
     if head is None or not refusals:
         return
-    oldest, newest = retention(contract, datetime.now(UTC))
-    builder = Builder(
-        target, contract.primary_key, snapshot_id=head.snapshot_id, oldest=oldest, newest=newest, leaves=target.plain_fields()
-    )
-    rows = window.live(table, head.snapshot_id, one_of(key, {refusal.record_key for refusal in refusals}))
+    builder = builder_of(contract, target, snapshot_id=head.snapshot_id, now=datetime.now(UTC))
+    keys = {refusal.record_key for refusal in refusals}
+    rows = window.live(table, head.snapshot_id, one_of(contract.primary_key[0], keys))
     for batch in rows.batches(0, len(rows.files), max_rows=_BATCH_ROWS):
         if len(batch):
             yield builder.build(batch)

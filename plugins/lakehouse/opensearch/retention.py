@@ -6,12 +6,10 @@ import logging
 from datetime import date, datetime, timedelta
 
 from lakehouse.exceptions import ConfigurationError, VerificationError
-from lakehouse.opensearch.client import OpenSearchClient
+from lakehouse.opensearch.client import ISM, OpenSearchClient
 from lakehouse.opensearch.target import Target
 
 log = logging.getLogger(__name__)
-
-_ISM = "opensearch-index-management"
 
 
 def delete_old_indices(
@@ -26,8 +24,7 @@ def delete_old_indices(
         ConfigurationError: it would be more, or the node's clock and ours differ.
         VerificationError: an index is still there.
     """
-    plugins = client.request("GET", "/_cat/plugins?format=json&h=component").json()
-    if any(plugin["component"] == _ISM for plugin in plugins):
+    if ISM in client.plugins():
         log.info("%s has ISM, which deletes %s by its own policy: nothing to do here", client.name, target.pattern)
         return []
     first_kept = ((now or client.now()) - timedelta(days=retention_days)).date()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _DEFAULT_RETENTION_DAYS = 30
 _BATCH_ROWS = 20_000
-_BULK_BYTES = 5_000_000
+BULK_BYTES = 5_000_000
 _MAX_PARTS = 500
 _RESYNC = "ship it again by id with the param `resync`, first as a dry run: documents that are there stay as they are"
 
@@ -110,8 +111,6 @@ def plan(
 def ship_part(catalog: Catalog, client: OpenSearchClient, contract: Contract, target: Target, part: Part) -> Counts:
     """Ship a part's rows and note its refusals; a part that is shipped again finds its documents there.
 
-    Memory is bounded by a few batches: while one bulk is on its way the next is built.
-
     Raises:
         HistoryError: the table is not what it was when the shipment was planned.
         ConfigurationError: the rows would make more new indices than the target allows.
@@ -124,22 +123,9 @@ def ship_part(catalog: Catalog, client: OpenSearchClient, contract: Contract, ta
     rows = _window(table, part, target)
     if len(rows.files) != part.files:
         raise HistoryError(f"{contract.table}: the files of this run's window changed since it was planned: clear the run from `plan` on")
-    oldest, newest = retention(contract, datetime.fromisoformat(part.now))
-    builder = Builder(
-        target, contract.primary_key, snapshot_id=part.to_snapshot_id, oldest=oldest, newest=newest, leaves=target.plain_fields()
-    )
+    builder = builder_of(contract, target, snapshot_id=part.to_snapshot_id, now=datetime.fromisoformat(part.now))
     tally = Tally(client, target, part, rows=rows.records(part.first_file, part.file_count))
-    with ThreadPoolExecutor(1) as sender:
-        waiting: tuple[Documents, Future[Outcome]] | None = None
-        for batch in rows.batches(part.first_file, part.file_count, max_rows=_BATCH_ROWS):
-            built = builder.build(batch)
-            tally.take(built)
-            for bulk in built.documents.bulks(_BULK_BYTES):
-                if waiting is not None:
-                    tally.add(waiting[0], waiting[1].result())
-                waiting = bulk, sender.submit(tally.deliver, bulk)
-        if waiting is not None:
-            tally.add(waiting[0], waiting[1].result())
+    ship_batches(rows.batches(part.first_file, part.file_count, max_rows=_BATCH_ROWS), builder, tally)
     if part.kind != "dry run":
         record_refusals(catalog, tally.refusals())
     return tally.counts()
@@ -212,9 +198,26 @@ def _documents(client: OpenSearchClient, target: Target) -> dict[str, int]:
     return {index: found[index] for index in target.daily(found)}
 
 
-def retention(contract: Contract, now: datetime) -> tuple[datetime, datetime]:
-    """The oldest and the newest event time that is taken."""
-    return now - timedelta(days=contract.retention_days or _DEFAULT_RETENTION_DAYS), now + timedelta(days=1)
+def builder_of(contract: Contract, target: Target, *, snapshot_id: int, now: datetime) -> Builder:
+    """What builds the documents of a table's rows; it takes event times of the days that the contract keeps, and a day ahead."""
+    oldest, newest = now - timedelta(days=contract.retention_days or _DEFAULT_RETENTION_DAYS), now + timedelta(days=1)
+    leaves = target.plain_fields()
+    return Builder(target, contract.primary_key, snapshot_id=snapshot_id, oldest=oldest, newest=newest, leaves=leaves)
+
+
+def ship_batches(batches: Iterable[pa.RecordBatch], builder: Builder, tally: Tally) -> None:
+    """Build and deliver all rows; memory is bounded by a few batches: while one bulk is on its way the next is built."""
+    with ThreadPoolExecutor(1) as sender:
+        waiting: tuple[Documents, Future[Outcome]] | None = None
+        for batch in batches:
+            built = builder.build(batch)
+            tally.take(built)
+            for bulk in built.documents.bulks(BULK_BYTES):
+                if waiting is not None:
+                    tally.add(waiting[0], waiting[1].result())
+                waiting = bulk, sender.submit(tally.deliver, bulk)
+        if waiting is not None:
+            tally.add(waiting[0], waiting[1].result())
 
 
 def _window(table: Table, part: Part, target: Target) -> window.Window:

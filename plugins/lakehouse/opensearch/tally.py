@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lakehouse.exceptions import ConfigurationError
 from lakehouse.masking import mask
-from lakehouse.opensearch.build import NO_KEY, NO_TIME, NOT_UNICODE, OUTSIDE, Built, Documents
+from lakehouse.opensearch.build import DETAILS, Built, Documents
 from lakehouse.opensearch.client import OpenSearchClient
 from lakehouse.opensearch.send import Outcome, create
 from lakehouse.opensearch.shipment import Counts, Part
@@ -24,12 +24,6 @@ log = logging.getLogger(__name__)
 
 REST = "(rest of "
 _MAX_LISTED = 10_000
-_DETAILS = {
-    NO_TIME: "the row has no event time",
-    OUTSIDE: "the event time is outside of the days that are kept, or more than a day ahead",
-    NO_KEY: "the row's key is missing or empty",
-    NOT_UNICODE: "a text of the row is no UTF-8",
-}
 
 
 class Tally:
@@ -50,7 +44,7 @@ class Tally:
         """What was built of a batch: refuse what cannot be sent."""
         self._hashes.append(built.id_hashes)
         for number, reason in enumerate(built.reasons):
-            self._refuse(built.refused, number, reason, _DETAILS.get(reason, reason))
+            self._refuse(built.refused, number, reason, DETAILS[reason])
 
     def deliver(self, bulk: Documents) -> Outcome:
         """Send a bulk; runs beside the building of the next one."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from lakehouse.contracts import Contract
 
 SNAPSHOT_FIELD = "snapshot_id"
+
+
+def daily_indices(prefix: str, indices: Iterable[str]) -> dict[str, date]:
+    """Those named `<prefix>YYYY.MM.DD`, each with its day; `logs-team-2026.11.20` and `logs-2026.13.01` are somebody else's."""
+    days: dict[str, date] = {}
+    for index in indices:
+        with suppress(ValueError):
+            day = date.fromisoformat(index.removeprefix(prefix).replace(".", "-"))
+            if index == f"{prefix}{day:%Y.%m.%d}":
+                days[index] = day
+    return days
 
 
 @dataclass(frozen=True)
@@ -49,13 +60,8 @@ class Target:
         return self.prefix + day
 
     def daily(self, indices: Iterable[str]) -> dict[str, date]:
-        """The target's own indices among those, each with its day; a name that merely begins alike is another's."""
-        days: dict[str, date] = {}
-        for index in indices:
-            # `logs-2026.13.01` is no day of ours either.
-            with suppress(ValueError):
-                days[index] = datetime.strptime(index, f"{self.prefix.replace('%', '%%')}%Y.%m.%d").date()  # a day
-        return {index: day for index, day in days.items() if index == self.index_of(f"{day:%Y.%m.%d}")}
+        """The target's own indices among those, each with its day."""
+        return daily_indices(self.prefix, indices)
 
     def mapping(self) -> dict[str, Any]:
         """The template's mapping."""

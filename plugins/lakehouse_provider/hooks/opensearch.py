@@ -54,17 +54,19 @@ class LakehouseOpenSearchHook(BaseHook):
         auth = (connection.login, connection.password or "") if connection.login else None
         return OpenSearchClient("OpenSearch", url, auth=auth, verify=verify)
 
-    def search_url(self, pattern: str, field: str, value: str) -> str:
-        """The page with the documents that have a value: in OpenSearch Dashboards where there is one, else the node's own answer; or ""."""
+    def url_of_shipped(self, pattern: str, snapshot_id: int) -> str:
+        """The page with the documents that came with a snapshot: in OpenSearch Dashboards where there is one, else its answer."""
+        from lakehouse.opensearch.target import SNAPSHOT_FIELD
+
         connection = self.get_connection(self.conn_id)
         dashboards = str(connection.extra_dejson.get("dashboards_url") or "").rstrip("/")
         if dashboards:
             # Discover of OpenSearch Dashboards 2.10 and later; its index pattern has its own title as id.
-            query = quote(f"""(filters:!(),query:(language:kuery,query:'{field}: "{value}"'))""", safe="():,!'")
+            query = quote(f"""(filters:!(),query:(language:kuery,query:'{SNAPSHOT_FIELD}: "{snapshot_id}"'))""", safe="():,!'")
             state = f"(discover:(columns:!(_source)),metadata:(indexPattern:'{pattern}',view:discover))"
             return f"{dashboards}/app/data-explorer/discover#?_g=(time:(from:now-30d,to:now))&_a={state}&_q={query}"
         node = public_url(connection)
-        return f"{node}/{pattern}/_search?size=50&q={quote(f'{field}:{value}')}" if node else ""
+        return f"{node}/{pattern}/_search?size=50&q={quote(f'{SNAPSHOT_FIELD}:{snapshot_id}')}" if node else ""
 
     def test_connection(self) -> tuple[bool, str]:
         """Asks the node for its version."""

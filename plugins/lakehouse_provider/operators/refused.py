@@ -14,9 +14,10 @@ from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from pyiceberg.catalog import Catalog
 
     from lakehouse.contracts import Contract
-    from lakehouse.opensearch.redrive import Found
+    from lakehouse.opensearch.redrive import Open
     from lakehouse.opensearch.target import Target
 
 
@@ -50,11 +51,13 @@ class FindRefusedOperator(LakehouseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns how many rows are `ready`, a Markdown `table` for people, and `until` when refusals were looked at."""
         from lakehouse import markdown
+        from lakehouse.opensearch.redrive import prospects
 
         until = datetime.now(UTC)
-        contract, found = self.find(until)
+        catalog, contract, found = self.find(until)
+        by_reason = prospects(catalog, contract, self.target, found.refusals)
         states = ("ready", "refused_again", "gone")
-        rows = [(reason, *(counts.get(state, 0) for state in states)) for reason, counts in found.by_reason.items()]
+        rows = [(reason, *(counts.get(state, 0) for state in states)) for reason, counts in by_reason.items()]
         heads = ("reason", "ready to be sent", "would be refused again", "gone from the source")
         text = markdown.table(heads, rows) if rows else "No refused row is open."
         if found.left:
@@ -65,21 +68,20 @@ class FindRefusedOperator(LakehouseOperator):
             self.log.info("%s: %d ready to be sent, %d would be refused again, %d gone from the source", *row)
         self.log.info("%s to %s: %d refused rows looked at", contract.table, self.target.pattern, len(found.refusals))
         self.show_result(context, refused_url(self.superset_conn_id, contract.table))
-        ready = sum(counts.get("ready", 0) for counts in found.by_reason.values())
-        return {"ready": ready, "table": text, "until": until.isoformat()}
+        return {"ready": sum(row[1] for row in rows), "table": text, "until": until.isoformat()}
 
-    def find(self, until: datetime) -> tuple[Contract, Found]:
-        """The contract, and the open refusals of that time."""
+    def find(self, until: datetime) -> tuple[Catalog, Contract, Open]:
+        """The catalog, the contract, and what was open at that time."""
         from lakehouse.contracts import load
         from lakehouse.exceptions import ConfigurationError
-        from lakehouse.opensearch.redrive import find
+        from lakehouse.opensearch.redrive import open_refusals
 
         if self.shipment and not self.shipment.isdigit():
             raise ConfigurationError(f"param shipment is {self.shipment!r}: write the number in the column `place`")
-        contract = load(Path(self.contract))
-        catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
+        catalog, contract = LakehouseCatalogHook(self.catalog_conn_id).catalog, load(Path(self.contract))
         shipment = int(self.shipment) if self.shipment else None
-        return contract, find(catalog, contract, self.target, reason=self.reason or None, shipment=shipment, until=until)
+        found = open_refusals(catalog, contract, self.target, reason=self.reason or None, shipment=shipment, until=until)
+        return catalog, contract, found
 
 
 class RedriveRefusedOperator(FindRefusedOperator):
@@ -100,9 +102,8 @@ class RedriveRefusedOperator(FindRefusedOperator):
         from lakehouse.exceptions import RefusedThresholdError
         from lakehouse.opensearch.redrive import redrive
 
-        contract, found = self.find(datetime.fromisoformat(self.found["until"]))
+        catalog, contract, found = self.find(datetime.fromisoformat(self.found["until"]))
         hook = LakehouseOpenSearchHook(self.opensearch_conn_id)
-        catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
         counts = redrive(catalog, hook.client, contract, self.target, found.refusals, run_id=context["run_id"])
         self.log.info("sent again: %s", counts)
         if counts.get("refused") and not (counts.get("indexed") or counts.get("already_there")):
@@ -110,5 +111,5 @@ class RedriveRefusedOperator(FindRefusedOperator):
                 f"every one of {counts['refused']} rows was refused again: the cause is not cured; the reasons are in ops_db.redrives"
             )
         head = catalog.load_table(contract.table).current_snapshot()
-        self.show_result(context, hook.search_url(self.target.pattern, "snapshot_id", str(head.snapshot_id)) if head else "")
+        self.show_result(context, hook.url_of_shipped(self.target.pattern, head.snapshot_id) if head else "")
         return counts

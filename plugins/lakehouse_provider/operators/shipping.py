@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from pyiceberg.catalog import Catalog
 
+    from lakehouse.contracts import Contract
+    from lakehouse.opensearch.client import OpenSearchClient
     from lakehouse.opensearch.shipment import Part, Shipment
     from lakehouse.opensearch.target import Target
 
@@ -45,8 +49,9 @@ class _ShippingOperator(LakehouseOperator):
         self.contract, self.target = contract, target
         self.catalog_conn_id, self.opensearch_conn_id = catalog_conn_id, opensearch_conn_id
 
-    def _engine(self) -> tuple[Any, Any, Any, Any]:
-        """Catalog, client, contract and target, as every step of a shipment takes them."""
+    @cached_property
+    def engine(self) -> tuple[Catalog, OpenSearchClient, Contract, Target]:
+        """Catalog, client, contract and target, as every step of a shipment takes them; opened once."""
         from lakehouse.contracts import load
 
         catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
@@ -91,7 +96,7 @@ class PlanShipmentOperator(_ShippingOperator):
         if self.resync not in ("no", "dry run", "send"):
             raise ConfigurationError(f"resync is {self.resync!r}: it can be no, dry run or send")
         return plan(
-            *self._engine(),
+            *self.engine,
             resync=None if self.resync == "no" else self.resync,  # type: ignore[arg-type]  # looked at above
             from_day=_day("from_day", self.from_day),
             to_day=_day("to_day", self.to_day),
@@ -124,7 +129,7 @@ class ReconcileShipmentOperator(_ShippingOperator):
         from lakehouse.opensearch.shipment import Counts, Part
 
         parts = [Part(**part) for part in self.planned or ()]
-        shipment = finish(*self._engine(), parts, [Counts(**counts) for counts in self.counts or ()])
+        shipment = finish(*self.engine, parts, [Counts(**counts) for counts in self.counts or ()])
         return conclude(self, context, shipment)
 
 
@@ -149,26 +154,25 @@ class IcebergToOpenSearchOperator(PlanShipmentOperator):
         from lakehouse.opensearch.ship import finish, ship_part
         from lakehouse.opensearch.shipment import Part
 
-        engine = self._engine()
         if self.part is not None:
-            return asdict(ship_part(*engine, Part(**self.part)))
+            return asdict(ship_part(*self.engine, Part(**self.part)))
         parts = self.plan()
-        return conclude(self, context, finish(*engine, parts, [ship_part(*engine, part) for part in parts]))
+        return conclude(self, context, finish(*self.engine, parts, [ship_part(*self.engine, part) for part in parts]))
 
 
 def conclude(operator: IcebergToOpenSearchOperator | ReconcileShipmentOperator, context: Context, shipment: Shipment) -> dict[str, Any]:
     """Say what a shipment did, wherever people look, and fail when too much was refused."""
-    from lakehouse.contracts import load
     from lakehouse.exceptions import RefusedThresholdError
     from lakehouse.opensearch.figures import figures, grouping
 
     facts = shipment.facts() | {"rows": shipment.counts.indexed}
     operator.log.info("%s", shipment)
+    operator.describe_outlets(context, facts)
     if shipment.counts.refused:
         operator.log.warning("refused: %s", shipment.counts.why_refused)
     hook = LakehouseOpenSearchHook(operator.opensearch_conn_id)
     if shipment.to_snapshot_id:
-        operator.show_result(context, hook.search_url(shipment.target, "snapshot_id", str(shipment.to_snapshot_id)))
+        operator.show_result(context, hook.url_of_shipped(shipment.target, shipment.to_snapshot_id))
     if shipment.counts.refused and (url := refused_url(operator.superset_conn_id, shipment.source_table)):
         context["ti"].xcom_push(key=REFUSED_URL, value=url)
     if shipment.kind == "dry run":
@@ -180,14 +184,12 @@ def conclude(operator: IcebergToOpenSearchOperator | ReconcileShipmentOperator, 
             shipment.counts.refused,
             shipment.without_row or 0,
         )
-        operator.describe_outlets(context, facts)
         return facts
     if shipment.counts.same_id:
         operator.log.warning("%d rows have the id of another row: they share its document", shipment.counts.same_id)
-    operator.describe_outlets(context, facts)
     if shipment.kind is not None:  # A run without news would wipe out what the last shipment said of itself.
         PushgatewayHook().push("lakehouse_shipment", grouping(facts), figures(facts))
-    contract = load(Path(operator.contract))
+    contract = operator.engine[2]
     if shipment.counts.unexpected > contract.refused_threshold * shipment.rows_read:
         raise RefusedThresholdError(
             f"{shipment.counts.unexpected} of {shipment.rows_read} rows were refused, {contract.refused_threshold:.0%} are allowed: "

@@ -4,56 +4,34 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import count
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.schema import Schema
-from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 
-from lakehouse.contracts import Column, Contract
+from lakehouse.contracts import Contract
 from lakehouse.exceptions import ConfigurationError, VerificationError
 from lakehouse.iceberg.filters import equal
 from lakehouse.opensearch import tally
-from lakehouse.opensearch.redrive import REDRIVES, REFUSED_RECORDS, Found, find, redrive
+from lakehouse.opensearch.redrive import REDRIVES, REFUSED_RECORDS, Open, open_refusals, prospects, redrive
 from lakehouse.opensearch.ship import plan, ship, ship_part
 from lakehouse.opensearch.target import Target
-from lakehouse.ops.tables import RefusedRecord, ensure_ops_tables, record_refusals
+from lakehouse.ops.tables import RefusedRecord, record_refusals
+from tests.lakehouse.opensearch.lines import CONTRACT, SCHEMA, add_lines, catalog_in, target_in
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # a redrive judges a row's age by the clock
 MAPPING, OTHER = "mapper_parsing_exception", "illegal_argument_exception"
 ERROR, OTHER_ERROR = (400, MAPPING, "failed to parse field [size]"), (400, OTHER, "mapper [size] cannot be changed")
-FIELDS = [NestedField(1, "key", StringType()), NestedField(2, "at", TimestamptzType()), NestedField(3, "size", LongType())]
-CONTRACT = Contract(
-    table="db.lines",
-    description="",
-    columns=tuple(Column(field.name, str(field.field_type), required=False, description="", classification=None) for field in FIELDS),
-    primary_key=("key",),
-    partitioning=(),
-    sort_order=(),
-    properties={},
-    checks=(),
-    refused_threshold=1.0,
-    runbook="",
-    freshness_hours=None,
-    freshness_column=None,
-    retention_days=30,
-)
 NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory) -> Iterator[SqlCatalog]:
-    """One for all these tests, each with a table of its own, as in test_ship.py."""
-    folder = tmp_path_factory.mktemp("catalog")
-    opened = SqlCatalog("redrive", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    ensure_ops_tables(opened)
-    opened.create_namespace("db")
-    yield opened
-    opened.close()
+    with catalog_in(tmp_path_factory.mktemp("catalog")) as opened:
+        yield opened
 
 
 class Redriver:
@@ -67,8 +45,11 @@ class Redriver:
         for part in plan(self.catalog, self.client, self.contract, self.target, now=NOW):
             ship_part(self.catalog, self.client, self.contract, self.target, part)
 
-    def find(self, **options) -> Found:
-        return find(self.catalog, self.contract, self.target, **options)
+    def find(self, **options) -> Open:
+        return open_refusals(self.catalog, self.contract, self.target, **options)
+
+    def prospects(self, **options) -> dict[str, dict[str, int]]:
+        return prospects(self.catalog, self.contract, self.target, self.find(**options).refusals)
 
     def open(self, **options) -> list[str]:
         return [refusal.record_key for refusal in self.find(**options).refusals]
@@ -91,23 +72,15 @@ def contract() -> Contract:
 
 @pytest.fixture
 def table(catalog, contract):
-    return catalog.create_table(contract.table, schema=Schema(*FIELDS))
+    return catalog.create_table(contract.table, schema=SCHEMA)
 
 
 @pytest.fixture
 def run(catalog, client, contract, table, tmp_path, waits) -> Redriver:
-    template = tmp_path / "template.json"
-    mapping = {"dynamic": False, "properties": {"at": {"type": "date"}, "size": {"type": "long"}}}
-    template.write_text(json.dumps({"template": {"mappings": mapping}}))
-    return Redriver(catalog, client, contract, Target(prefix="logs-", event_time="at", template=template))
+    return Redriver(catalog, client, contract, target_in(tmp_path))
 
 
-def add(table, *keys: str | None, at: datetime | None = NOW, size: int = 1) -> int:
-    table.refresh()
-    rows = [{"key": key, "at": at, "size": size} for key in keys]
-    schema = pa.schema([("key", pa.string()), ("at", pa.timestamp("us", "UTC")), ("size", pa.int64())])
-    table.append(pa.Table.from_pylist(rows, schema=schema))
-    return table.current_snapshot().snapshot_id
+add = partial(add_lines, at=NOW)
 
 
 @pytest.mark.fault(7)
@@ -116,12 +89,12 @@ def test_what_was_refused_for_its_mapping_goes_through_once_that_is_cured_and_is
     node.errors = {"b": ERROR, "c": ERROR}
     run.ship()
     found = run.find()
-    assert (found.by_reason, found.left, found.not_listed) == ({MAPPING: {"ready": 2}}, 0, 0)
+    assert (run.prospects(), found.left, found.not_listed) == ({MAPPING: {"ready": 2}}, 0, 0)
     assert (len(node.bulks), run.noted()) == (1, [])
     node.errors = {}
     assert run() == {"indexed": 2}
     assert (node.held(), node.bulks[1:]) == (["a", "b", "c"], [["b", "c"]])
-    assert run.find() == Found((), {}, 0, 0)
+    assert run.find() == Open((), 0, 0)
     assert run.noted() == [("run", "indexed", None)] * 2
     assert run("next") == {}
     assert len(run.noted()) == 2
@@ -160,7 +133,7 @@ def test_a_row_that_is_refused_for_another_reason_than_before_has_both_open_unti
     run.ship()
     node.errors = {"a": OTHER_ERROR}
     assert run("one") == {"refused": 1}
-    assert run.find().by_reason == {MAPPING: {"ready": 1}, OTHER: {"ready": 1}}
+    assert run.prospects() == {MAPPING: {"ready": 1}, OTHER: {"ready": 1}}
     assert {row["place"] for row in run.rows(REFUSED_RECORDS)} == {"shipment 1"}
     node.errors = {}
     assert run("two") == {"indexed": 1}
@@ -173,7 +146,7 @@ def test_rows_that_left_the_source_are_gone(run, node, table):
     run.ship()
     table.delete("key == 'a'")
     node.errors = {}
-    assert run.find().by_reason == {MAPPING: {"gone": 1, "ready": 1}}
+    assert run.prospects() == {MAPPING: {"gone": 1, "ready": 1}}
     assert run() == {"gone": 1, "indexed": 1}
     assert (run.open(), node.held()) == ([], ["b"])
     assert run.noted() == [("run", "gone", None), ("run", "indexed", None)]
@@ -199,11 +172,11 @@ def test_rows_that_are_too_old_are_taken_only_when_they_are_asked_for(run, node,
     node.errors = {"a": ERROR}
     run.ship()
     assert run.open() == ["a"]
-    assert run.find(reason="outside_retention").by_reason == {"outside_retention": {"refused_again": 1}}
+    assert run.prospects(reason="outside_retention") == {"outside_retention": {"refused_again": 1}}
     assert run(reason="outside_retention") == {"refused": 1}
     assert run.noted() == [("run", "refused", "outside_retention")]
     run.contract = replace(run.contract, retention_days=60)
-    assert run.find(reason="outside_retention").by_reason == {"outside_retention": {"ready": 1}}
+    assert run.prospects(reason="outside_retention") == {"outside_retention": {"ready": 1}}
     assert run(reason="outside_retention") == {"indexed": 1}
     assert (node.held(), run.open(reason="outside_retention"), run.open()) == (["old"], [], ["a"])
 
@@ -254,7 +227,7 @@ def test_rows_without_a_key_of_their_own_and_those_over_the_bound_are_counted_as
     run.ship()
     found = run.find()
     # Two without a key, one whose id is not its key, three over the bound.
-    assert (found.by_reason, found.not_listed) == ({"no_event_time": {"refused_again": 3}}, 2 + 1 + 3)
+    assert (run.prospects(), found.not_listed) == ({"no_event_time": {"refused_again": 3}}, 2 + 1 + 3)
     assert (run.find(reason=MAPPING).not_listed, run.find(reason=MAPPING).refusals) == (1, ())
 
 
@@ -266,7 +239,7 @@ def test_a_key_that_is_twice_ends_once_and_stays_open_while_one_of_its_rows_is_r
     node.errors = {"both": ERROR}
     run.ship()
     node.errors = {}
-    assert run.find().by_reason[MAPPING] == {"ready": 1}
+    assert run.prospects()[MAPPING] == {"ready": 1}
     assert run() == {"indexed": 1, "refused": 2}
     assert (sorted(run.open()), node.held()) == (["bad first", "good first"], ["bad first", "both", "good first"])
 
@@ -275,7 +248,7 @@ def test_a_key_that_is_twice_ends_once_and_stays_open_while_one_of_its_rows_is_r
 def test_a_table_without_a_key_of_one_column_says_what_to_do_instead(run, key):
     run.contract = replace(run.contract, primary_key=key)
     with pytest.raises(ConfigurationError, match=r"db\.lines\d+ has no key of one column, .*resync its days instead"):
-        run.find()
+        run.prospects()
 
 
 def test_a_document_that_cannot_be_read_back_closes_nothing(run, node, table):

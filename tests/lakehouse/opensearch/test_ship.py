@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.schema import Schema
-from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 
-from lakehouse.contracts import Column, Contract
+from lakehouse.contracts import Contract
 from lakehouse.exceptions import ChangedMeanwhileError, ConfigurationError, CountError, HistoryError, TransientError, VerificationError
 from lakehouse.iceberg.filters import equal
 from lakehouse.opensearch import tally
@@ -23,45 +21,21 @@ from lakehouse.opensearch.cursor import SHIPMENTS, last_shipment
 from lakehouse.opensearch.ship import finish, plan, ship, ship_part
 from lakehouse.opensearch.shipment import Counts, Part, Shipment
 from lakehouse.opensearch.target import Target
-from lakehouse.ops.tables import ensure_ops_tables
+from tests.lakehouse.opensearch.lines import CONTRACT, SCHEMA, add_lines, catalog_in, target_in
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-FIELDS = [NestedField(1, "key", StringType()), NestedField(2, "at", TimestamptzType()), NestedField(3, "size", LongType())]
-CONTRACT = Contract(
-    table="db.lines",
-    description="",
-    columns=tuple(Column(field.name, str(field.field_type), required=False, description="", classification=None) for field in FIELDS),
-    primary_key=("key",),
-    partitioning=(),
-    sort_order=(),
-    properties={},
-    checks=(),
-    refused_threshold=1.0,
-    runbook="",
-    freshness_hours=None,
-    freshness_column=None,
-    retention_days=30,
-)
 INDEX = "logs-2026.11.20"
 
 
 @pytest.fixture
 def target(tmp_path) -> Target:
-    template = tmp_path / "template.json"
-    mapping = {"dynamic": False, "properties": {"at": {"type": "date"}, "key": {"type": "keyword"}, "size": {"type": "long"}}}
-    template.write_text(json.dumps({"template": {"mappings": mapping}}))
-    return Target(prefix="logs-", event_time="at", template=template)
+    return target_in(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory) -> Iterator[SqlCatalog]:
-    """One for all these tests, each with a table of its own: making the bundle's tables takes longer than most of them."""
-    folder = tmp_path_factory.mktemp("catalog")
-    opened = SqlCatalog("ship", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
-    ensure_ops_tables(opened)
-    opened.create_namespace("db")
-    yield opened
-    opened.close()
+    with catalog_in(tmp_path_factory.mktemp("catalog")) as opened:
+        yield opened
 
 
 NUMBERS = count()
@@ -74,7 +48,7 @@ def contract() -> Contract:
 
 @pytest.fixture
 def table(catalog, contract):
-    return catalog.create_table(contract.table, schema=Schema(*FIELDS))
+    return catalog.create_table(contract.table, schema=SCHEMA)
 
 
 class Shipper:
@@ -115,12 +89,7 @@ def run(catalog, client, contract, table, target, waits) -> Shipper:
     return Shipper(catalog, client, contract, target)
 
 
-def add(table, *keys: str | None, at: datetime | None = NOW) -> int:
-    table.refresh()
-    rows = [{"key": key, "at": at, "size": 1} for key in keys]
-    schema = pa.schema([("key", pa.string()), ("at", pa.timestamp("us", "UTC")), ("size", pa.int64())])
-    table.append(pa.Table.from_pylist(rows, schema=schema))
-    return table.current_snapshot().snapshot_id
+add = partial(add_lines, at=NOW)
 
 
 def sums(shipment: Shipment | Counts) -> tuple[int, int, int]:
@@ -287,7 +256,7 @@ def test_a_part_of_a_table_that_changed_since_the_plan_is_not_shipped(run, node,
     add(table, "b")
     change(table)
     if not catalog.table_exists(run.contract.table):
-        add(catalog.create_table(run.contract.table, schema=Schema(*FIELDS)), "a")
+        add(catalog.create_table(run.contract.table, schema=SCHEMA), "a")
     with pytest.raises(HistoryError, match=words):
         run.part(part)
     assert node.documents == {}
@@ -387,7 +356,7 @@ def test_a_table_that_was_replaced_stops_with_the_param_that_resyncs(run, table,
     add(table, "a")
     run()
     catalog.drop_table(run.contract.table)
-    add(catalog.create_table(run.contract.table, schema=Schema(*FIELDS)), "b")
+    add(catalog.create_table(run.contract.table, schema=SCHEMA), "b")
     with pytest.raises(HistoryError, match=r"was replaced by another table since the last shipment; .*the param `resync`"):
         run()
     sent = run(resync="send")
@@ -475,7 +444,7 @@ def test_rows_of_a_table_without_a_key_are_known_by_their_values(run, node, tabl
 
 
 def test_rows_are_sent_in_bulks_of_bounded_size(run, node, table, monkeypatch):
-    monkeypatch.setattr("lakehouse.opensearch.ship._BULK_BYTES", 1_000)
+    monkeypatch.setattr("lakehouse.opensearch.ship.BULK_BYTES", 1_000)
     monkeypatch.setattr("lakehouse.opensearch.ship._BATCH_ROWS", 50)
     keys = [f"{number:03d}" for number in range(120)]
     add(table, *keys)
