@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from typing import Any
 
 import requests
@@ -126,6 +127,12 @@ def seconds_of(run: dict[str, Any]) -> float:
 def parse_time(text: str) -> datetime:
     """A moment as the API writes it."""
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def last_daily_interval(at: clock, now: datetime) -> datetime:
+    """Start of the last interval that is over, of a daily schedule `at` a time: right after midnight that is not yet yesterday's."""
+    latest = datetime.combine(now.date(), at, UTC)
+    return latest - timedelta(days=1 if now >= latest else 2)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from stack.airflow_api import FINISHED, AirflowApi, parse_time, seconds_of
+from stack.airflow_api import FINISHED, AirflowApi, last_daily_interval, parse_time, seconds_of
 from stack.errors import StackError
 from stack.installation import Installation
 from stack.lifecycle import console, failing
@@ -99,8 +99,8 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
     images = _start(api, "upload_images", {"sample": True})
     files = _start(api, "collect_tick_files", {"sample": True, "date": day.isoformat(), "quiet_seconds": 0})
     ticks_conf = {"date": day.isoformat(), "days": DAYS, "rows": rows, "earlier_rows": EARLIER_ROWS, "engine": "spark"}
-    # It takes the place of the run that the scheduler makes at once for yesterday, with the default rows.
-    own = datetime.combine(_yesterday(), TICKS_TIME, UTC)
+    # It takes the place of the run that the scheduler makes at once, with the default rows.
+    own = last_daily_interval(TICKS_TIME, datetime.now(UTC))
     taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks", limit=100)}
     ticks = _start(api, "bronze_option_ticks", ticks_conf, None if own in taken else own)
     maintenance = _start(api, "table_maintenance")
