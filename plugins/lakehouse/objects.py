@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lakehouse.exceptions import ConfigurationError, ServiceError, TransientError, VerificationError
+
+if TYPE_CHECKING:
+    from lakehouse.async_objects import AsyncObjectStore
 
 _ALREADY_THERE = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 
@@ -37,6 +40,7 @@ class ObjectStore:
             raise ConfigurationError("the S3 connection has no extra `endpoint_url`: without it the client would go to the real AWS")
         self.bucket = bucket
         self.endpoint_url = endpoint_url
+        self._access_key, self._secret_key, self._region = access_key, secret_key, region
         settings = Config(
             connect_timeout=5, read_timeout=60, retries={"max_attempts": 4, "mode": "standard"}, s3={"addressing_style": "path"}
         )
@@ -49,39 +53,93 @@ class ObjectStore:
             config=settings,
         )
 
+    def asynchronous(self) -> AsyncObjectStore:
+        """The same bucket for many small objects at once."""
+        # Readers, such as the gallery, do without this client.
+        from lakehouse.async_objects import AsyncObjectStore
+
+        return AsyncObjectStore(
+            endpoint_url=self.endpoint_url,
+            access_key=self._access_key,
+            secret_key=self._secret_key,
+            region=self._region,
+            bucket=self.bucket,
+        )
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects under a prefix, in the order of their keys; folder markers are left out."""
+        for page in self._pages(Prefix=prefix):
+            yield from _objects(page)
+
+    def _pages(self, **arguments: str) -> Iterator[Any]:
         token: dict[str, str] = {}
         while True:
-            page = self._call("list_objects_v2", Prefix=prefix, **token)
-            for entry in page.get("Contents", []):
-                if not entry["Key"].endswith("/"):
-                    yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"], entry["ETag"])
+            page = self._call("list_objects_v2", **arguments, **token)
+            yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def folders(self, prefix: str) -> tuple[tuple[str, ...], tuple[StoredObject, ...]]:
+        """What lies right under a prefix: the prefixes of its folders, and objects in none of them; folder markers are left out."""
+        folders: list[str] = []
+        loose: list[StoredObject] = []
+        for page in self._pages(Prefix=prefix, Delimiter="/"):
+            folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+            loose += _objects(page)
+        return tuple(folders), tuple(loose)
+
+    def stat(self, key: str) -> StoredObject | None:
+        """One object as a listing would show it; None when there is none."""
+        try:
+            head = self._call("head_object", Key=key)
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            raise
+        return StoredObject(key, head["ContentLength"], head["LastModified"], head["ETag"])
 
     def read(self, key: str) -> bytes:
         """The object's bytes."""
         return bytes(self._call("get_object", Key=key)["Body"].read())
 
+    def digest(self, entry: StoredObject) -> str | None:
+        """SHA-256 (hex) of a listed object's bytes, as they stream by; None when it is gone or another one since it was listed."""
+        chunks = self._chunks(entry)
+        if chunks is None:
+            return None
+        digest = hashlib.sha256()
+        for chunk in chunks:
+            digest.update(chunk)
+        return digest.hexdigest()
+
     def download(self, entry: StoredObject, path: Path) -> str | None:
         """Stream a listed object into a file; returns its SHA-256 (hex), None when it is gone or another one since it was listed."""
+        chunks = self._chunks(entry)
+        if chunks is None:
+            return None
         digest = hashlib.sha256()
+        with path.open("wb") as file:
+            for chunk in chunks:
+                digest.update(chunk)
+                file.write(chunk)
+        return digest.hexdigest()
+
+    def _chunks(self, entry: StoredObject) -> Iterator[bytes] | None:
+        """The bytes of a listed object in pieces of a megabyte; None when it is gone or another one."""
         try:
             body = self._call("get_object", Key=entry.key, IfMatch=entry.etag)["Body"]
         except ServiceError as error:
             if error.status in (404, 412):
                 return None
             raise
+        return self._read(body, entry.key)
+
+    def _read(self, body: Any, key: str) -> Iterator[bytes]:
         try:
-            with path.open("wb") as file:
-                for chunk in body.iter_chunks(1 << 20):
-                    digest.update(chunk)
-                    file.write(chunk)
+            yield from body.iter_chunks(1 << 20)
         except BotoCoreError as error:
-            raise TransientError(f"reading s3://{self.bucket}/{entry.key} broke off: {error}: run the task again") from error
-        return digest.hexdigest()
+            raise TransientError(f"reading s3://{self.bucket}/{key} broke off: {error}: run the task again") from error
 
     def put_once(self, key: str, body: bytes, content_type: str) -> bool:
         """Store the object unless something is there already, and check that what is there is this very content.
@@ -137,12 +195,8 @@ class ObjectStore:
 
     def _is_unchanged(self, entry: StoredObject) -> bool:
         """Whether the key still holds what was listed, or nothing any more."""
-        try:
-            return bool(self._call("head_object", Key=entry.key)["ETag"] == entry.etag)
-        except ServiceError as error:
-            if error.status == 404:
-                return True
-            raise
+        there = self.stat(entry.key)
+        return there is None or there.etag == entry.etag
 
     def move(self, source: str, target: str) -> None:
         """Copy within the bucket, then remove the source; safe to do again after a cut, or beside another that does the same."""
@@ -175,3 +229,9 @@ class ObjectStore:
             raise ServiceError(f"{operation} of {where} was refused with {status} {code}{hint}", status=status, target=key) from error
         except BotoCoreError as error:
             raise TransientError(f"{operation} of {where}: the store does not answer ({error}): check that it runs") from error
+
+
+def _objects(page: Any) -> Iterator[StoredObject]:
+    for entry in page.get("Contents", []):
+        if not entry["Key"].endswith("/"):
+            yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"], entry["ETag"])

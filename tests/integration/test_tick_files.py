@@ -18,10 +18,11 @@ from include.feeds.ticks import SCHEMA, known_values
 from include.sample_data import tick_files
 from lakehouse.contracts import Contract, load
 from lakehouse.exceptions import ConfigurationError
+from lakehouse.groups import groups
 from lakehouse.iceberg.table import ensure_table
 from lakehouse.objects import ObjectStore
 from lakehouse.xml_ingest import load as xml_load
-from lakehouse.xml_ingest.load import Loaded, closed_files, groups, load_group
+from lakehouse.xml_ingest.load import Loaded, closed_files, load_group
 from lakehouse.xml_ingest.parse import Feed
 from stack.installation import Installation
 from stack.report import query

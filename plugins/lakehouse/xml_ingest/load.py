@@ -92,18 +92,6 @@ def closed_files(
     return closed, left
 
 
-def groups(entries: Sequence[StoredObject], *, max_files: int, max_bytes: int) -> Iterator[list[StoredObject]]:
-    """Files in groups of a size that one worker takes at once; a file larger than `max_bytes` is a group of its own."""
-    group: list[StoredObject] = []
-    for entry in entries:
-        if group and (len(group) >= max_files or sum(one.size for one in group) + entry.size > max_bytes):
-            yield group
-            group = []
-        group.append(entry)
-    if group:
-        yield group
-
-
 def load_group(
     store: ObjectStore,
     catalog: Catalog,

@@ -46,7 +46,8 @@ class ListFilesOperator(LakehouseOperator):
         """Returns the groups, each a list of objects."""
         from itertools import islice
 
-        from lakehouse.xml_ingest.load import closed_files, groups
+        from lakehouse.groups import groups
+        from lakehouse.xml_ingest.load import closed_files
 
         store = ObjectStoreHook(self.s3_conn_id).store
         closed, left = closed_files(store, self.landing, quiet=timedelta(seconds=int(self.quiet_seconds)))
