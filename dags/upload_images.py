@@ -1,9 +1,11 @@
 """# upload_images
-Takes images from `s3://lakehouse/landing/images/`: decodes each one fully, stores it by its content under `raw/images/{date}/` with a
-thumbnail, and registers all of them in `media_db.image_metadata` in one commit. An image that cannot be taken is kept under `refused/`
-and listed in `ops_db.refused_files` with its reason.
+Takes images from `s3://lakehouse/landing/images/`, and from the URLs that manifests under `landing/image_manifests/` list: each one is
+decoded to its end in a process of its own, stored by its content under `raw/images/{date}/` with a thumbnail, and all of a run are
+registered in `media_db.image_metadata` in one commit. An image that cannot be taken is kept under `refused/` and listed in
+`ops_db.refused_files` with its reason. What is allowed stands in `include/images.yaml`.
 
-**Inputs**: objects under `landing/images/`. **Outputs**: objects, the table, and the asset `image_metadata`.
+**Inputs**: objects under `landing/images/` (`landing/images/<tag>/<source_system>/` labels them), manifests (CSV or JSON lines: url, tag,
+source_system, licence). **Outputs**: objects, the table, and the asset `image_metadata`.
 
 **On call**: clear the failed task; nothing is stored or registered twice. Old failures may be ignored once a later run is green.
 Runbook: [upload_images](/lakehouse/runbooks/upload_images)
@@ -11,20 +13,27 @@ Runbook: [upload_images](/lakehouse/runbooks/upload_images)
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
 from dags._policy import DECODE_POOL, START_DATE, default_args
 from include.assets import IMAGE_METADATA, Tag, contract
-from lakehouse_provider.operators.images import ImagesToIcebergOperator
+from lakehouse_provider.operators.images import ImagesToIcebergOperator, PlanImagesOperator, RegisterImagesOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
-CONTRACT = contract("image_metadata")
-LANDING = "landing/images/"
+COMMON = {"contract": contract("image_metadata"), "rules": Path(__file__).resolve().parent.parent / "include" / "images.yaml"}
+LANDING, MANIFESTS = "landing/images/", "landing/image_manifests/"
 
 PARAMS = {
     "sample": Param(False, type="boolean", description="First put the sample images into the landing prefix"),
-    "tag": Param("product", enum=["product", "user", "analytics"], description="Tag of this run's images"),
-    "source_system": Param("batch", enum=["manual", "batch", "api"], description="Where this run's images come from"),
+    "tag": Param("product", enum=["product", "user", "analytics"], description="Tag of images that are in no folder named as a tag"),
+    "source_system": Param("batch", enum=["manual", "batch", "api"], description="Where such images come from"),
+    "licence": Param(None, type=["null", "string"], maxLength=200, description="Licence of images for which no manifest says one"),
+    "folder": Param(None, type=["null", "string"], description="A folder of the worker to read as well; its files stay where they are"),
+    "max_files": Param(
+        10_000, type="integer", minimum=1, maximum=100_000, description="Images of one run; the others wait for the next one"
+    ),
 }
 
 
@@ -38,8 +47,8 @@ def put_sample_images() -> int:
 
     store = ObjectStoreHook().store
     files = list(images.files())
-    for name, body in files:
-        store.put(LANDING + name, body)
+    for image in files:
+        store.put(f"{LANDING}{image.tag}/{image.source_system}/{image.name}", image.body)
     return len(files)
 
 
@@ -54,13 +63,25 @@ with DAG(
     params=PARAMS,
     default_args=default_args(),
 ):
-    upload = ImagesToIcebergOperator(
-        task_id="upload",
-        contract=CONTRACT,
+    planned = PlanImagesOperator(
+        task_id="plan",
+        **COMMON,
         landing=LANDING,
+        manifests=MANIFESTS,
+        folder="{{ params.folder or '' }}",
         tag="{{ params.tag }}",
         source_system="{{ params.source_system }}",
-        outlets=[IMAGE_METADATA],
-        pool=DECODE_POOL,
+        licence="{{ params.licence or '' }}",
+        max_files="{{ params.max_files }}",
     )
-    EnsureTablesOperator(task_id="ensure_table", contracts=[CONTRACT]) >> put_sample_images() >> upload
+    uploaded = ImagesToIcebergOperator.partial(task_id="upload", **COMMON, pool=DECODE_POOL).expand(batch=planned.output)
+    register = RegisterImagesOperator(
+        task_id="register",
+        **COMMON,
+        planned=planned.output,
+        outcomes=uploaded.output,
+        outlets=[IMAGE_METADATA],
+        trigger_rule="none_failed",
+    )
+    EnsureTablesOperator(task_id="ensure_table", contracts=[COMMON["contract"]]) >> put_sample_images() >> planned
+    uploaded >> register

@@ -70,6 +70,14 @@ def refused_url(superset_conn_id: str, table: str) -> str:
     return f"{superset}/superset/dashboard/lakehouse-operations/?native_filters={quote(f'({name}:{chosen})')}" if superset else ""
 
 
+def gallery_url(gallery_conn_id: str) -> str:
+    """The gallery's address; "" where there is none, or nobody said how browsers reach it."""
+    try:
+        return public_url(BaseHook.get_connection(gallery_conn_id))
+    except AirflowNotFoundException:
+        return ""
+
+
 def runbook_url(dag_id: str) -> str:
     """The address of a DAG's runbook."""
     base = str(conf.get("api", "base_url", fallback="")).rstrip("/")

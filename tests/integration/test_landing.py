@@ -1,8 +1,7 @@
-"""Files and images from the landing prefix, against the real store and catalog."""
+"""Files from the landing prefix, against the real store and catalog."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import replace
@@ -13,11 +12,9 @@ from pyiceberg.catalog import Catalog
 
 from include.assets import contract
 from include.logs import to_row
-from include.sample_data import images
 from lakehouse.contracts import Contract, load
 from lakehouse.exceptions import VerificationError
-from lakehouse.iceberg.table import ensure_table, row_count
-from lakehouse.images.register import register_landing
+from lakehouse.iceberg.table import ensure_table
 from lakehouse.jsonlines import load_landing
 from lakehouse.objects import ObjectStore
 from lakehouse.spool import take_spool
@@ -72,40 +69,6 @@ def test_a_spool_file_is_landed_once_though_its_removal_was_cut_off(
         counts = load_landing(store, catalog, made, landing=landing, raw=raw, to_row=to_row)
         assert (counts.read, counts.loaded, counts.already_there) == expected
         assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.fault(14)
-@pytest.mark.fault(15)
-def test_images_are_stored_by_content_whatever_their_name_and_bad_ones_are_kept_aside(
-    catalog: Catalog, store: ObjectStore, stack: Installation, fresh_name: str
-) -> None:
-    made = _table(catalog, "image_metadata", fresh_name)
-    landing = f"landing/{fresh_name}/"
-    files = dict(images.files())
-    for name, body in files.items():
-        store.put(landing + name, body)
-    store.put(landing + "a b'; DROP TABLE x;--.jpg", files["logo.png"])
-    store.put(landing + "page.jpg", b"<html>not an image</html>")
-    first = register_landing(store, catalog, made, landing=landing, tag="product", source_system="batch")
-    assert (first.read, first.uploaded, first.already_there, first.refused) == (8, 5, 1, 2)
-    rows = query(stack, f"SELECT image_id, s3_path, width, height, mime_type FROM {made.table}")
-    for image_id, path, width, height, _ in rows:
-        key = path.removeprefix("s3://lakehouse/")
-        assert hashlib.sha256(store.read(key)).hexdigest() == image_id
-        thumbnail = key.replace("raw/images/", "raw/thumbnails/").rpartition(".")[0] + ".jpg"
-        assert len(store.read(thumbnail)) > 500
-        assert width > 0
-        assert height > 0
-    assert {row[4] for row in rows} == {"image/jpeg", "image/png", "image/webp", "image/gif"}
-    assert list(store.list(landing)) == []
-    kept = query(stack, f"SELECT reason, kept_at FROM ops_db.refused_files WHERE table_name = '{made.table}' ORDER BY reason")
-    assert [row[0] for row in kept] == ["broken", "not_an_image"]
-    assert store.read(kept[1][1].removeprefix("s3://lakehouse/")) == b"<html>not an image</html>"
-    store.put(landing + "again.png", files["logo.png"])
-    second = register_landing(store, catalog, made, landing=landing, tag="user", source_system="api")
-    assert (second.read, second.uploaded, second.already_there) == (1, 0, 1)
-    assert len(second.other_tags) == 1
-    assert row_count(catalog.load_table(made.table)) == 5
 
 
 @pytest.mark.fault(16)

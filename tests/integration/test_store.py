@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import psutil
 import pyarrow as pa
 import pytest
 from botocore import auth
@@ -22,6 +19,7 @@ from lakehouse.iceberg.table import ensure_table
 from lakehouse.objects import ObjectStore
 from stack.installation import Installation
 from stack.report import query
+from tests.integration.object_store import kill_object_store
 
 pytestmark = pytest.mark.integration
 
@@ -47,9 +45,7 @@ def test_appends_ride_over_a_killed_object_store_and_nothing_acknowledged_is_los
     writer = threading.Thread(target=write)
     writer.start()
     assert third.wait(60)
-    killed = [process for process in psutil.process_iter(["cmdline"]) if _is_weed_of(stack, process)]
-    assert len(killed) == 1
-    os.kill(killed[0].pid, signal.SIGKILL)
+    kill_object_store(stack)
     writer.join(240)
     assert not writer.is_alive()
     assert len(acknowledged) == 10
@@ -63,8 +59,3 @@ def test_a_clock_that_is_wrong_is_named(store: ObjectStore, monkeypatch: pytest.
     with pytest.raises(ServiceError, match=r"the clocks of this machine and of the store differ") as caught:
         store.read("preflight/nothing")
     assert caught.value.status == 403
-
-
-def _is_weed_of(stack: Installation, process: psutil.Process) -> bool:
-    command = process.info["cmdline"] or []
-    return "mini" in command and any(str(stack.etc) in part for part in command)

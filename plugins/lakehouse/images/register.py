@@ -1,173 +1,191 @@
-"""From a landing prefix to objects named by content and one commit of metadata."""
+"""The end of a run: one commit of metadata for all its batches, refusals noted, the landing prefix cleared, the counts added up."""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import json
 import logging
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from lakehouse.contracts import Contract
-from lakehouse.exceptions import CountError
+from lakehouse.exceptions import CountError, VerificationError
 from lakehouse.iceberg.append import Input, append_once
-from lakehouse.iceberg.filters import one_of
-from lakehouse.images.inspect import SUFFIXES, ImageFacts, Limits, RefusedImage, inspect
-from lakehouse.objects import ObjectStore, StoredObject
+from lakehouse.images.keys import ARCHIVE, STAGING, SUFFIXES
+from lakehouse.images.lookalikes import Pair, lookalikes
+from lakehouse.images.sources import Batch, Source
+from lakehouse.images.upload import Outcome, known_rows, shown
+from lakehouse.markdown import table as markdown_table
+from lakehouse.objects import ObjectStore
 from lakehouse.ops.tables import RefusedFile, record_refusals
 
 log = logging.getLogger(__name__)
 
-# Images held in memory at once.
-_BATCH = 16
+_MOVES_AT_ONCE = 16
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class ElsewhereKnown:
+    """An image that came again under another tag, or on another day than the one that decided its key."""
+
+    source: str
+    image_id: str
+    tag: str
+    registered_as: str
+    registered_on: str
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Counts of a run: `read` comes from the listing alone; `other_tags` are images that are there under another tag."""
+    """Counts of a run; `read` comes from the listing alone, `left` were gone or changed by the time they were read."""
 
     read: int
     uploaded: int
     already_there: int
     refused: int
+    left: int
     snapshot_id: int | None
-    other_tags: tuple[str, ...] = field(default=())
+    reasons: dict[str, int]
+    elsewhere: tuple[ElsewhereKnown, ...]
+    lookalikes: tuple[Pair, ...]
+
+    def as_facts(self) -> dict[str, Any]:
+        """For the asset: the counts."""
+        counts = {name: getattr(self, name) for name in ("read", "uploaded", "already_there", "refused", "left", "reasons")}
+        return counts | {"other_tag_or_day": len(self.elsewhere), "near_duplicates": len(self.lookalikes)}
+
+    def report(self) -> str:
+        """For people, in Markdown: what was refused, what was known elsewhere, what looks alike."""
+        counts = (self.read, self.uploaded, self.already_there, self.refused, self.left)
+        parts = [markdown_table(("read", "uploaded", "already there", "refused", "left"), [counts])]
+        if self.reasons:
+            parts.append(markdown_table(("refused for", "files"), sorted(self.reasons.items())))
+        if self.elsewhere:
+            heads = ("already there", "image", "came as", "is registered as", "since")
+            rows = [(one.source, one.image_id[:12], one.tag, one.registered_as, one.registered_on) for one in self.elsewhere[:_SHOWN]]
+            parts.append(markdown_table(heads, rows) + _rest(len(self.elsewhere)))
+        if self.lookalikes:
+            rows_alike = [(pair.image_id[:12], pair.other_id[:12], pair.bits) for pair in self.lookalikes[:_SHOWN]]
+            parts.append(markdown_table(("new image", "looks like", "bits that differ"), rows_alike) + _rest(len(self.lookalikes)))
+        return "\n\n".join(parts)
 
 
-@dataclass
-class _Run:
-    """What a run has seen so far, by landing key."""
-
-    taken: dict[str, tuple[str, str]] = field(default_factory=dict)  # image id and MIME type
-    refused: dict[str, RefusedFile] = field(default_factory=dict)
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by image id, new images alone
-    known: dict[str, str] = field(default_factory=dict)  # image id and tag of images that have a row
+def _rest(number: int) -> str:
+    return f"\n\nand {number - _SHOWN} more" if number > _SHOWN else ""
 
 
-def register_landing(
-    store: ObjectStore,
-    catalog: Catalog,
-    contract: Contract,
-    *,
-    landing: str,
-    tag: str,
-    source_system: str,
-    limits: Limits | None = None,
-    max_files: int = 10_000,
+def register(
+    store: ObjectStore, catalog: Catalog, contract: Contract, run: str, batches: Sequence[Batch], outcomes: Sequence[str]
 ) -> Registered:
-    """Take every object under `landing`: store it by content with its thumbnail, register it, move it to `archive/` or `refused/`.
+    """Register what the batches stored.
 
-    The objects come first, the rows second, the landing prefix is cleared last: a kill at any point leaves at most an object
-    without a row, and the next run goes on from there. An image is one row for ever; its first date decides its key.
+    Rows are committed first, the landing prefix is cleared last: a kill at any point is finished by the next try, which finds the
+    rows there and goes on. An image is one row for ever; its first date decides its key.
+
+    Args:
+        store: the bucket.
+        catalog: where the table is.
+        contract: of the table.
+        run: the run's name, under which its batches are staged.
+        batches: as `plan` gave them.
+        outcomes: keys that `upload` returned.
 
     Raises:
-        CountError: objects listed differ from uploaded + already there + refused; the landing prefix is then as it was.
+        CountError: what was listed differs from uploaded + already there + refused + left; the landing prefix is as it was.
+        VerificationError: an image that was registered has no row.
     """
-    limits = limits or Limits()
-    now = datetime.now(UTC)
-    entries = list(islice(store.list(landing), max_files))
-    run = _Run()
-    for start in range(0, len(entries), _BATCH):
-        _take(store, catalog, contract, entries[start : start + _BATCH], run, limits, now, tag, source_system)
-        log.info("looked at %d of %d images, %d refused", min(start + _BATCH, len(entries)), len(entries), len(run.refused))
-    record_refusals(catalog, list(run.refused.values()))
-    inputs = [Input(image_id, row["s3_path"], pa.Table.from_pylist([row])) for image_id, row in run.rows.items()]
-    appended = append_once(catalog, contract.table, inputs, key_column="image_id") if inputs else None
-    new = set(appended.loaded) if appended else set()
-    # The first object of a new image is the upload; its further copies, like images that had a row, are already there.
-    first_of = {image_id: key for key, (image_id, _) in reversed(run.taken.items())}
-    repeats = sum(image_id not in new or first_of[image_id] != key for key, (image_id, _) in run.taken.items())
+    found = [_outcome(fields) for key in outcomes for fields in json.loads(store.read(key))]
+    refused = [outcome for outcome in found if outcome.refused]
+    record_refusals(catalog, [_refusal(store, contract, outcome) for outcome in refused])
+    taken = [(outcome, outcome.row) for outcome in found if outcome.row is not None]
+    rows: dict[str, dict[str, Any]] = {}
+    for _, row in taken:
+        rows.setdefault(row["image_id"], row)
+    snapshot_id = _append(catalog, contract, list(rows.values()))
+    registered = known_rows(catalog, contract, rows, ("image_id", "tag", "upload_time", "s3_path"))
+    if missing := rows.keys() - registered.keys():
+        raise VerificationError(f"{contract.table}: {len(missing)} images have no row after their commit, such as {min(missing)}")
+    # By its upload time a row is known as this run's also when an earlier try committed it.
+    new = {image_id for image_id, row in registered.items() if row["upload_time"] == rows[image_id]["upload_time"]}
     counts = Registered(
-        read=len(entries),
-        uploaded=appended.rows if appended else 0,
-        already_there=repeats,
-        refused=len(run.refused),
-        snapshot_id=appended.snapshot_id if appended else None,
-        other_tags=tuple(sorted(image_id for image_id, old in run.known.items() if old != tag)),
+        read=sum(batch.files for batch in batches),
+        uploaded=len(new),
+        already_there=len(taken) - len(new),
+        refused=len(refused),
+        left=sum(outcome.row is None and outcome.refused is None for outcome in found),
+        snapshot_id=snapshot_id,
+        reasons=dict(Counter(outcome.refused[0] for outcome in refused if outcome.refused)),
+        elsewhere=tuple(_elsewhere(taken, registered)),
+        lookalikes=tuple(lookalikes(catalog.load_table(contract.table), {image_id: rows[image_id]["perceptual_hash"] for image_id in new})),
     )
-    if counts.read != counts.uploaded + counts.already_there + counts.refused:
-        raise CountError(f"{contract.table}: {counts} does not add up; the images are still in the landing prefix")
-    for key, (image_id, mime_type) in run.taken.items():
-        store.move(key, f"archive/images/{now:%Y-%m-%d}/{image_id}.{SUFFIXES[mime_type]}")
-    for key in run.refused:
-        store.delete(key)
+    if counts.read != counts.uploaded + counts.already_there + counts.refused + counts.left:
+        raise CountError(f"{contract.table}: {counts.as_facts()} does not add up; the images are still in the landing prefix")
+    asyncio.run(_clear(store, found, [entry.key for entry in store.list(f"{STAGING}{run}/")]))
     return counts
 
 
-def _take(
-    store: ObjectStore,
-    catalog: Catalog,
-    contract: Contract,
-    entries: list[StoredObject],
-    run: _Run,
-    limits: Limits,
-    now: datetime,
-    tag: str,
-    source_system: str,
-) -> None:
-    """Look at a few objects and store those that are new, so that no more than a batch is held in memory."""
-    looked_at: dict[str, tuple[ImageFacts, bytes]] = {}
-    for entry in entries:
-        if entry.size > limits.max_bytes:  # Not even read.
-            run.refused[entry.key] = _refuse_unread(store, contract, entry, limits)
-            continue
-        body = store.read(entry.key)
-        try:
-            facts = inspect(body, limits)
-        except RefusedImage as error:
-            run.refused[entry.key] = _refuse(store, contract, entry.key, body, error)
-            continue
-        run.taken[entry.key] = (facts.checksum, facts.mime_type)
-        looked_at[facts.checksum] = (facts, body)
-    run.known |= _known(catalog, contract, list(looked_at))
-    for image_id, (facts, body) in looked_at.items():
-        if image_id in run.known or image_id in run.rows:
-            continue
-        stem = f"{now:%Y-%m-%d}/{image_id}"
-        key = f"raw/images/{stem}.{SUFFIXES[facts.mime_type]}"
-        store.put_once(key, body, facts.mime_type)
-        store.put(f"raw/thumbnails/{stem}.jpg", facts.thumbnail, "image/jpeg")
-        run.rows[image_id] = {
-            "image_id": image_id,
-            "s3_path": f"s3://{store.bucket}/{key}",
-            "file_size": len(body),
-            "mime_type": facts.mime_type,
-            "upload_time": now,
-            "source_system": source_system,
-            "tag": tag,
-            "width": facts.width,
-            "height": facts.height,
-            "checksum": image_id,
-            "created_at": now,
-        }
+def _append(catalog: Catalog, contract: Contract, rows: list[dict[str, Any]]) -> int | None:
+    if not rows:
+        return None
+    together = pa.Table.from_pylist(rows)
+    inputs = [Input(row["image_id"], row["s3_path"], together.slice(number, 1)) for number, row in enumerate(rows)]
+    return append_once(catalog, contract.table, inputs, key_column="image_id").snapshot_id
 
 
-def _known(catalog: Catalog, contract: Contract, image_ids: list[str]) -> dict[str, str]:
-    """Which images have a row, each with its tag."""
-    if not image_ids:
-        return {}
-    table = catalog.load_table(contract.table)
-    found = table.scan(one_of("image_id", image_ids), selected_fields=("image_id", "tag")).to_arrow()
-    return {row["image_id"]: row["tag"] for row in found.to_pylist()}
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    row = fields["row"]
+    if row is not None:
+        row = row | {name: datetime.fromisoformat(row[name]) for name in ("upload_time", "created_at")}
+    refused = tuple(fields["refused"]) if fields["refused"] else None
+    return Outcome(Source.from_dict(fields["source"]), fields["checksum"], row, refused, fields["kept_at"])
 
 
-def _refuse(store: ObjectStore, contract: Contract, key: str, body: bytes, error: RefusedImage) -> RefusedFile:
-    checksum = hashlib.sha256(body).hexdigest()
-    kept = f"refused/images/{checksum}"
-    store.put_once(kept, body, "application/octet-stream")
-    log.warning("refused %r: %s, %s; kept as %s", key, error.reason, error, kept)
-    return RefusedFile(contract.table, checksum, key[:500], error.reason, str(error)[:200], f"s3://{store.bucket}/{kept}")
+def _refusal(store: ObjectStore, contract: Contract, outcome: Outcome) -> RefusedFile:
+    reason, detail = outcome.refused or ("", "")
+    kept = outcome.kept_at and f"s3://{store.bucket}/{outcome.kept_at}"
+    return RefusedFile(contract.table, outcome.checksum, shown(outcome.source)[:500], reason, detail, kept)
 
 
-def _refuse_unread(store: ObjectStore, contract: Contract, entry: StoredObject, limits: Limits) -> RefusedFile:
-    """Too large to be read: it is known by its place and size, and copied within the store."""
-    name = hashlib.sha256(f"{entry.key}/{entry.size}".encode()).hexdigest()
-    kept = f"refused/images/{name}"
-    store.copy(entry.key, kept)
-    detail = f"{entry.size} bytes, at most {limits.max_bytes}"
-    log.warning("refused %r: too_large, %s; kept as %s", entry.key, detail, kept)
-    return RefusedFile(contract.table, name, entry.key[:500], "too_large", detail, f"s3://{store.bucket}/{kept}")
+def _elsewhere(taken: Iterable[tuple[Outcome, dict[str, Any]]], registered: dict[str, dict[str, Any]]) -> Iterable[ElsewhereKnown]:
+    for _, row in taken:
+        known = registered[row["image_id"]]
+        first, now = known["upload_time"].date(), row["upload_time"].date()
+        if known["tag"] != row["tag"] or first != now:
+            yield ElsewhereKnown(row["source"], row["image_id"], row["tag"], known["tag"], first.isoformat())
+
+
+async def _clear(store: ObjectStore, found: Iterable[Outcome], staged: list[str]) -> None:
+    """Move what was landed to `archive/` or `refused/`, unless another object lies there by now, and remove what was staged."""
+    bulk, slots = store.asynchronous(), asyncio.Semaphore(_MOVES_AT_ONCE)
+
+    async def move(key: str, target: str, etag: str) -> None:
+        async with slots:
+            if not await bulk.move(key, target, etag):
+                log.info("left alone: %r is gone, or another one by now", key)
+
+    await asyncio.gather(*(move(*one) for one in _moves(found)))
+    await bulk.delete(staged)
+
+
+def _moves(found: Iterable[Outcome]) -> set[tuple[str, str, str]]:
+    """Key, target and ETag of what is to be moved."""
+    moves = set()
+    for outcome in found:
+        source = outcome.source
+        if source.kind == "object" and outcome.row is not None:
+            name = f"{outcome.checksum}.{SUFFIXES[outcome.row['mime_type']]}"
+            moves.add((source.place, f"{ARCHIVE}{outcome.row['upload_time']:%Y-%m-%d}/{name}", source.etag))
+        elif source.kind == "object" and outcome.kept_at:
+            moves.add((source.place, outcome.kept_at, source.etag))
+        if source.manifest:
+            name = sha256(f"{source.manifest}/{source.manifest_etag}".encode()).hexdigest()
+            moves.add((source.manifest, f"{ARCHIVE}manifests/{name}", source.manifest_etag))
+    return moves

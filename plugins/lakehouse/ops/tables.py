@@ -46,14 +46,14 @@ class RefusedRecord:
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """One file that was not taken, and where it is kept."""
+    """One file that was not taken, and where it is kept; nowhere when there was nothing to keep, or it stays where it was."""
 
     table_name: str
     checksum: str
     source: str
     reason: str
     detail: str
-    kept_at: str
+    kept_at: str | None
 
     @property
     def refusal_id(self) -> str:

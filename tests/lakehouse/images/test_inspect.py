@@ -4,7 +4,6 @@ import io
 import struct
 import zlib
 from contextlib import suppress
-from hashlib import sha256
 
 import pytest
 from hypothesis import example, given, settings
@@ -74,7 +73,7 @@ def thumbnail(facts: ImageFacts) -> Image.Image:
 )
 def test_a_whole_image_gives_its_facts_and_a_small_jpeg(body, mime_type):
     facts = inspect(body)
-    assert (facts.mime_type, facts.width, facts.height, facts.checksum) == (mime_type, 64, 48, sha256(body).hexdigest())
+    assert (facts.mime_type, facts.width, facts.height) == (mime_type, 64, 48)
     small = thumbnail(facts)
     assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (64, 48))
 
