@@ -26,6 +26,7 @@ RUNS = {
     "redrive_refused": {},
     "table_maintenance": {},
     "upload_images": {"sample": True, "tag": "analytics"},
+    "reconcile_images": {"check_hashes": True},
     "collect_tick_files": {"sample": True, "date": YESTERDAY.isoformat(), "quiet_seconds": 0},
     "bronze_option_ticks": {"date": YESTERDAY.isoformat(), "days": 30, "rows": ROWS},
     "daily_option_summary": {},

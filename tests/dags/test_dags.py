@@ -25,6 +25,7 @@ DAG_IDS = {
     "redrive_refused",
     "table_maintenance",
     "upload_images",
+    "reconcile_images",
     "sync_dashboards",
     "quality_and_service_levels",
 }
