@@ -7,7 +7,7 @@ import sys
 
 from bench.harness import write_results
 
-PARTS = ("bronze", "ship")
+PARTS = ("bronze", "ship", "images", "gallery")
 
 
 def main(parts: list[str]) -> int:
