@@ -24,6 +24,7 @@ from lakehouse.iceberg.schema import to_table_types
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 128 << 20
+_SMALL_BYTES = 1 << 20
 
 
 def write_data_files(table: Table, pieces: Iterable[pa.Table | pa.RecordBatch], *, chunk_bytes: int = CHUNK_BYTES) -> list[DataFile]:
@@ -47,8 +48,8 @@ def _chunks(table: Table, pieces: Iterable[pa.Table | pa.RecordBatch], chunk_byt
     """Small pieces together, large ones apart; each chunk in the table's order, types and sort order."""
     waiting: list[pa.Table] = []
     size = 0
-    for piece in pieces:
-        data = to_table_types(pa.Table.from_batches([piece]) if isinstance(piece, pa.RecordBatch) else piece, table)
+    for piece in _joined(pieces):
+        data = to_table_types(piece, table)
         rows_at_once = max(1, int(len(data) * chunk_bytes / max(data.nbytes, 1)))
         for start in range(0, len(data), rows_at_once):
             part = data.slice(start, rows_at_once)
@@ -59,6 +60,21 @@ def _chunks(table: Table, pieces: Iterable[pa.Table | pa.RecordBatch], chunk_byt
                 waiting, size = [], 0
     if waiting:
         yield _sorted(table, pa.concat_tables(waiting))
+
+
+def _joined(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Small neighbours of one schema as one table: rows that come one by one would each be converted alone."""
+    waiting: list[pa.Table] = []
+    size = 0
+    for piece in pieces:
+        data = pa.Table.from_batches([piece]) if isinstance(piece, pa.RecordBatch) else piece
+        if waiting and (size >= _SMALL_BYTES or data.schema != waiting[0].schema):
+            yield pa.concat_tables(waiting)
+            waiting, size = [], 0
+        waiting.append(data)
+        size += data.nbytes
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _sorted(table: Table, data: pa.Table) -> pa.Table:
