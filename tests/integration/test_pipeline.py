@@ -40,7 +40,7 @@ def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> 
     ) | {"redrive_refused": "not run", "reconcile_images": "not run"}
     assert pipeline["checks"]["failed"] == 0
     assert pipeline["checks"]["passed"] > 10
-    assert pipeline["images"] == {"registered": 5, "refused": 1}
+    assert pipeline["images"] == {"registered": 49, "refused": 4}
     assert [(board["name"], board["charts_ok"], board["charts_failed"]) for board in pipeline["dashboards"]] == [
         ("Lakehouse Analytics", 4, 0),
         ("Lakehouse Operations", 4, 0),
