@@ -75,7 +75,7 @@ def read_exif(block: bytes) -> Exif:
     """Read a block, with or without the words `Exif` before it.
 
     Raises:
-        ValueError: it points outside itself, or its values are longer than itself, because several share one place.
+        ValueError: it points outside itself, or the values of a list are longer than it, because they share a place.
     """
     block = re.sub(rb"\A(?:Exif\0\0){1,2}", b"", block)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
@@ -91,8 +91,6 @@ def read_exif(block: bytes) -> Exif:
             private |= also
     except struct.error as error:
         raise ValueError(str(error)) from error
-    if sum(len(value) for entries in (main, detail) for _, _, value in entries.values() if len(value) > 4) > len(block):
-        raise ValueError("its values overlap")
     # A further list of the main one describes the thumbnail, which may show what was cut off the picture.
     return Exif(order, _without_pointers(main), _without_pointers(detail), private or more != 0)
 

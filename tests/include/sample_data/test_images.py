@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from include.sample_data.images import SampleImage, broken, files
 from lakehouse.contracts import load
@@ -67,6 +67,7 @@ def test_one_of_each_that_is_hard_to_take_is_among_them(made, looked_at):
     assert Image.open(io.BytesIO(made["for-print.jpg"].body)).mode == "CMYK"
     assert Image.open(io.BytesIO(made["heights-16-bit.png"].body)).mode == "I;16"
     assert looked_at[0]["candles-growing.gif"].frames == 12
+    assert Image.open(io.BytesIO(made["with-place.jpg"].body)).getexif().get_ifd(ExifTags.IFD.GPSInfo)
     private = [name for name, facts in looked_at[0].items() if clean(made[name].body, facts.mime_type)[1]]
     assert private == ["with-place.jpg"]
 

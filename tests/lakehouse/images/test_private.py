@@ -21,6 +21,7 @@ XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.
  xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"/>
 </rdf:RDF></x:xmpmeta>"""
 PRIVATE_XMP = XMP % (b'exif:GPSLatitude="37,33.2N" aux:SerialNumber="%s"' % SECRET)
+TURNING_XMP = PRIVATE_XMP.replace(b"<rdf:Description ", b'<rdf:Description tiff:Orientation="8" ')
 
 
 def encode(image: Image.Image, kind: str, **options) -> bytes:
@@ -67,6 +68,11 @@ def jpeg_with(*segments: bytes, **options) -> bytes:
     return body[:2] + b"".join(segments) + body[2:]
 
 
+def between_scans(body: bytes) -> bytes:
+    first, second, rest = body.split(b"\xff\xda", 2)
+    return first + b"\xff\xda" + second + segment(0xE1, exif().tobytes()) + b"\xff\xda" + rest
+
+
 def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
@@ -97,6 +103,16 @@ def mpo_with_two_places() -> bytes:
     return body[:second] + body[second:].replace(exif().tobytes(), exif(orientation=3).tobytes())
 
 
+def mpo_within_itself() -> bytes:
+    """A phone's JPEG whose index says that the second picture starts within a comment of the first."""
+    body = mpo()
+    index = body.index(b"MPF\0") + 4
+    after = index - 6 + struct.unpack_from(">H", body, index - 6)[0]
+    second = body.rindex(b"\xff\xd8\xff")
+    place = body.index(struct.pack("<II", len(body) - second, second - index)) + 4
+    return body[:place] + struct.pack("<I", after + 4 - index) + body[place + 4 : after] + segment(0xFE, b"\xff\xd8\xff\xff") + body[after:]
+
+
 def frames(body: bytes) -> list[tuple[int | None, bytes]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -122,9 +138,7 @@ PRIVATE = {
     "a JPEG's thumbnail and place": jpeg_with(segment(0xE1, with_thumbnail(private=True))),
     "a JPEG's XMP": encode(picture(), "JPEG", xmp=PRIVATE_XMP),
     "a JPEG's XMP beside harmless EXIF": encode(picture(), "JPEG", xmp=PRIVATE_XMP, exif=exif(private=False)),
-    "a JPEG's XMP that alone says how it is turned": encode(
-        picture(), "JPEG", xmp=PRIVATE_XMP.replace(b"exif:", b'tiff:Orientation="8" exif:')
-    ),
+    "a JPEG's XMP that alone says how it is turned": encode(picture(), "JPEG", xmp=TURNING_XMP),
     "a JPEG's XMP in UTF-16": encode(picture(), "JPEG", xmp=PRIVATE_XMP.decode().encode("utf-16")),
     "a JPEG's extended XMP": jpeg_with(segment(0xE1, BIG_XMP)),
     "a JPEG's IPTC": jpeg_with(segment(0xED, b"Photoshop 3.0\x008BIM" + SECRET)),
@@ -134,8 +148,9 @@ PRIVATE = {
     ),
     "two blocks of EXIF": jpeg_with(segment(0xE1, exif(private=False).tobytes()), segment(0xE1, exif().tobytes())),
     "text between the segments": jpeg_with(segment(0xFE, b"a comment") + SECRET + b"\xff"),
-    "EXIF between two scans": (lambda body: body.replace(b"\xff\xda", segment(0xE1, exif().tobytes()) + b"\xff\xda"))(
-        encode(picture(), "JPEG", progressive=True)
+    "EXIF between two scans": between_scans(encode(picture(), "JPEG", progressive=True)),
+    "EXIF between two scans, and XMP that says how it is turned": between_scans(
+        encode(picture(), "JPEG", progressive=True, xmp=TURNING_XMP)
     ),
     "a video behind a JPEG": encode(picture(), "JPEG") + b"\0\0\0\x18ftypmp42" + SECRET,
     "a phone's two pictures": mpo(exif=exif()),
@@ -145,6 +160,7 @@ PRIVATE = {
     "a PNG's XMP": encode(picture(), "PNG", pnginfo=INFO),
     "a PNG's packed XMP": png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0" + zlib.compress(PRIVATE_XMP))),
     "a PNG's packed text": png_with(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(PRIVATE_XMP))),
+    "a PNG's packed text that ends early": png_with(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(SECRET * 9)[:-6])),
     "a PNG's packed profile": png_with(chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(RAW_PROFILE))),
     "a PNG's profile": png_with(chunk(b"tEXt", b"Raw profile type APP1\0" + RAW_PROFILE)),
     "a PNG's text": png_with(chunk(b"tEXt", b"exif:GPSLatitude\0" + SECRET)),
@@ -226,17 +242,68 @@ def test_the_second_picture_of_a_phone_keeps_its_place_in_the_file_and_loses_its
             assert opened.getexif()[TAGS.Orientation] == (6, 3)[frame]
 
 
+def block_of(*entries: bytes, more: bytes = b"") -> bytes:
+    return (
+        b"Exif\0\0MM\0*\0\0\0\x08"
+        + struct.pack(">H", len(entries) + 1)
+        + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
+        + b"".join(entries)
+        + more
+    )
+
+
 @pytest.mark.fault(15)
-def test_of_exif_that_cannot_be_read_within_its_bounds_the_orientation_alone_stays():
-    entries = [struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)]
-    # A thousand values that are all one place: what is written again would be a thousand times as long.
-    entries += [struct.pack(">HHII", 0xC000 + number, 7, 20_000, 20_000) for number in range(1_000)]
-    block = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + b"".join(entries) + bytes(40_000)
+@pytest.mark.parametrize(
+    "block",
+    [
+        # What is written again would be a thousand times as long.
+        pytest.param(
+            block_of(*(struct.pack(">HHII", 0xC000 + number, 7, 20_000, 20_000) for number in range(1_000)), more=bytes(40_000)),
+            id="a thousand values in one place",
+        ),
+        pytest.param(block_of(struct.pack(">HHII", 0x010F, 2, 100, 180), more=bytes(200)), id="a value that ends outside"),
+        pytest.param(block_of(struct.pack(">HHII", 0x8769, 4, 1, 5_000), more=bytes(4)), id="a second list outside"),
+        pytest.param(block_of(struct.pack(">HHII", 0x8769, 7, 4, 8), more=bytes(4)), id="a second list that is no place"),
+        pytest.param(block_of(struct.pack(">HHII", 0x010F, 2, 100, 30)), id="a list that ends early"),
+    ],
+)
+def test_of_exif_that_cannot_be_read_within_its_bounds_the_orientation_alone_stays(block):
     body = jpeg_with(segment(0xE1, block))
     cleaned, had_private = clean(body, "image/jpeg")
     assert had_private
     assert dict(Image.open(io.BytesIO(cleaned)).getexif()) == {TAGS.Orientation: 6}
     assert len(cleaned) < 1_000
+    assert clean(cleaned, "image/jpeg") == (cleaned, False)
+
+
+@pytest.mark.fault(15)
+def test_a_picture_that_is_turned_nonsensically_is_not_turned_another_way_afterwards():
+    nonsense = segment(0xE1, exif(orientation=77).tobytes())
+    body = jpeg_with(nonsense, nonsense, xmp=XMP % b'tiff:Orientation="6"')
+    cleaned, had_private = clean(body, "image/jpeg")
+    assert had_private
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert inspect(cleaned) == inspect(body)
+
+
+@pytest.mark.fault(15)
+def test_exif_that_would_be_too_long_for_a_segment_keeps_its_orientation_alone():
+    long = exif(private=False, orientation=None)
+    long[TAGS.ImageDescription] = "a"
+    long[TAGS.ImageDescription] = "a" * (65_520 - len(long.tobytes()))
+    body = encode(picture(), "JPEG", exif=long, xmp=TURNING_XMP)
+    cleaned = clean(body, "image/jpeg")[0]
+    assert dict(Image.open(io.BytesIO(cleaned)).getexif()) == {TAGS.Orientation: 8}
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("name", [name for name in PRIVATE if "WebP" in name])
+def test_a_webp_flags_the_blocks_that_it_has(name):
+    cleaned = clean(PRIVATE[name], "image/webp")[0]
+    assert struct.unpack_from("<I", cleaned, 4) == (len(cleaned) - 8,)
+    if cleaned[12:16] == b"VP8X":
+        assert [bool(cleaned[20] & flag) for flag in (8, 4)] == [b"EXIF" in cleaned, b"XMP " in cleaned]
 
 
 @pytest.mark.fault(15)
@@ -245,14 +312,15 @@ def test_of_exif_that_cannot_be_read_within_its_bounds_the_orientation_alone_sta
     [
         pytest.param(b"", "image/jpeg", id="nothing for a JPEG"),
         pytest.param(b"\xff\xd8\xff\xe1", "image/jpeg", id="a segment without a length"),
-        pytest.param(b"\xff\xd8\xff\xe1\xff\xffExif", "image/jpeg", id="a segment longer than the file"),
+        pytest.param(b"\xff\xd8\xff\xfe\xff\xffa comment", "image/jpeg", id="a segment longer than the file"),
         pytest.param(mpo().replace(b"\xff\xc0", b"\xff\xfe"), "image/jpeg", id="two pictures of no size"),
-        pytest.param(b"\xff\xd8\xff\xe1\0\x01", "image/jpeg", id="a segment shorter than its length"),
+        pytest.param(b"\xff\xd8\xff\xfe\0\x01\xff\xfe\0\x02", "image/jpeg", id="a segment shorter than its length"),
         pytest.param(b"\xff\xd8\xff\xd9" + PRIVATE["a JPEG's EXIF"][2:], "image/jpeg", id="a JPEG that ends before its picture"),
+        pytest.param(mpo_within_itself(), "image/jpeg", id="a second picture within the first"),
         pytest.param(PRIVATE["a PNG's EXIF"][:50], "image/png", id="a PNG that ends in a chunk"),
-        pytest.param(b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffeXIf", "image/png", id="a chunk of 4 GB"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT", "image/png", id="a chunk of 4 GB"),
         pytest.param(PRIVATE["a WebP's EXIF"][:-9], "image/webp", id="a WebP that ends in a chunk"),
-        pytest.param(b"RIFF\x14\0\0\0WEBPEXIF\xff\xff\xff\xff" + bytes(8), "image/webp", id="a WebP's chunk of 4 GB"),
+        pytest.param(b"RIFF\x14\0\0\0WEBPVP8 \xff\xff\xff\xff" + bytes(8), "image/webp", id="a WebP's chunk of 4 GB"),
         pytest.param(b"RIFF", "image/webp", id="a WebP without a length"),
         pytest.param(b"GIF89a", "image/gif", id="a GIF without a size"),
         pytest.param(HARMLESS["an animated GIF"][:-20], "image/gif", id="a GIF that ends in a block"),
