@@ -58,8 +58,8 @@ class RunbookLink(BaseOperatorLink):
         return runbook_url(ti_key.dag_id)
 
 
-def refused_url(superset_conn_id: str, table: str) -> str:
-    """Superset's board with what was refused of a table; "" where there is no Superset, or nobody said how browsers reach it."""
+def operations_url(superset_conn_id: str, table: str) -> str:
+    """Superset's operations board, filtered to a table; "" where there is no Superset, or nobody said how browsers reach it."""
     try:
         superset = public_url(BaseHook.get_connection(superset_conn_id))
     except AirflowNotFoundException:

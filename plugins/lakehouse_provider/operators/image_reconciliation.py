@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
+from lakehouse_provider.links import operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class ReconcileImagesOperator(LakehouseOperator):
         max_moves: when more are to be moved, nothing is.
         days_back: compare only so many days back; empty for all.
         layout: the prefixes; those of this lakehouse by default.
+        superset_conn_id: its address leads to the board of what was found.
     """
 
     template_fields: Sequence[str] = ("only_say", "grace_hours", "check_hashes", "max_moves", "days_back")
@@ -47,12 +49,13 @@ class ReconcileImagesOperator(LakehouseOperator):
         layout: Layout | None = None,
         catalog_conn_id: str = "lakehouse_catalog",
         s3_conn_id: str = "lakehouse_s3",
+        superset_conn_id: str = "lakehouse_superset",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.contract, self.only_say, self.grace_hours, self.check_hashes = contract, only_say, grace_hours, check_hashes
         self.max_moves, self.days_back, self.layout = max_moves, days_back, layout
-        self.catalog_conn_id, self.s3_conn_id = catalog_conn_id, s3_conn_id
+        self.catalog_conn_id, self.s3_conn_id, self.superset_conn_id = catalog_conn_id, s3_conn_id, superset_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the counts, and a Markdown `table` for people."""
@@ -73,6 +76,7 @@ class ReconcileImagesOperator(LakehouseOperator):
             max_moves=int(self.max_moves),
             now=now,
         )
+        self.show_result(context, operations_url(self.superset_conn_id, table_name))
         facts = compared.facts() | {"dry_run": dry_run}
         table = compared.table()
         self.log.info("%s\n%s", facts, table)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
-from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, RunbookLink, gallery_url, refused_url
+from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, RunbookLink, gallery_url, operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def conclude(operator: ImagesToIcebergOperator | RegisterImagesOperator, context
     operator.log.info("images\n%s", counts.report())
     operator.describe_outlets(context, facts)
     operator.show_result(context, gallery_url(operator.gallery_conn_id))
-    if counts.refused and (url := refused_url(operator.superset_conn_id, contract.table)):
+    if counts.refused and (url := operations_url(operator.superset_conn_id, contract.table)):
         context["ti"].xcom_push(key=REFUSED_URL, value=url)
     if counts.refused > contract.refused_threshold * counts.read:
         raise RefusedThresholdError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
-from lakehouse_provider.links import refused_url
+from lakehouse_provider.links import operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class FindRefusedOperator(LakehouseOperator):
         for row in rows:
             self.log.info("%s: %d ready to be sent, %d would be refused again, %d gone from the source", *row)
         self.log.info("%s to %s: %d refused rows looked at", contract.table, self.target.pattern, len(found.refusals))
-        self.show_result(context, refused_url(self.superset_conn_id, contract.table))
+        self.show_result(context, operations_url(self.superset_conn_id, contract.table))
         return {"ready": sum(row[1] for row in rows), "table": text, "until": until.isoformat()}
 
     def find(self, until: datetime) -> tuple[Catalog, Contract, Open]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.hooks.pushgateway import PushgatewayHook
-from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, RunbookLink, refused_url
+from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, RunbookLink, operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def conclude(operator: IcebergToOpenSearchOperator | ReconcileShipmentOperator, 
     hook = LakehouseOpenSearchHook(operator.opensearch_conn_id)
     if shipment.to_snapshot_id:
         operator.show_result(context, hook.url_of_shipped(shipment.target, shipment.to_snapshot_id))
-    if shipment.counts.refused and (url := refused_url(operator.superset_conn_id, shipment.source_table)):
+    if shipment.counts.refused and (url := operations_url(operator.superset_conn_id, shipment.source_table)):
         context["ti"].xcom_push(key=REFUSED_URL, value=url)
     if shipment.kind == "dry run":
         operator.log.warning(
