@@ -132,7 +132,7 @@ class Installation:
     def variables(self) -> dict[str, str]:
         """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_*, CATALOG_* and the paths of installed software.
 
-        CATALOG_SPARK, CATALOG_TRINO and CATALOG_CONNECTION are the filled templates of `config/catalogs/<catalog>/`.
+        CATALOG_SPARK, CATALOG_TRINO, CATALOG_CONNECTION and CATALOG_GALLERY are the filled templates of `config/catalogs/<catalog>/`.
         """
         values = {
             "HOST": HOST,

@@ -54,7 +54,7 @@ def install(stack: Installation) -> None:
     console.rule("Install", align="left")
     for name, locks in software.ENVIRONMENTS.items():
         with step(f"Python environment for {name.title()}"):
-            software.install_environment(name, locks, editable=name == "airflow")
+            software.install_environment(name, locks, editable=name in software.WITH_PROJECT)
     with step("Java servers and Spark's Iceberg jars"):
         software.install_java_servers()
     with step("Java for Spark"):

@@ -152,6 +152,7 @@ def _pages(stack: Installation) -> list[dict[str, Any]]:
         ("Airflow", f"http://localhost:{stack.ports['airflow']}/dags", {}),
         ("Superset", f"http://localhost:{stack.ports['superset']}/superset/dashboard/lakehouse-analytics/", {}),
         ("Operations", f"http://localhost:{stack.ports['superset']}/superset/dashboard/lakehouse-operations/", {}),
+        ("Gallery", f"http://localhost:{stack.ports['gallery']}/", {}),
         ("Trino", f"http://localhost:{stack.ports['trino']}/ui/", {}),
         ("OpenSearch", f"https://localhost:{stack.ports['opensearch']}/", {"auth": reader, "verify": ca}),
     ]

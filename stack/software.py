@@ -25,11 +25,14 @@ SOFTWARE = REPO / "var" / "software"
 JARS = SOFTWARE / "jars"
 PYTHON = os.environ.get("PYTHON", "python3")
 
-# The services' environments and their lock files. Airflow's has this project in it; it needs SQLAlchemy 2, Superset 1.4.
+# The services' environments and their lock files. Airflow's needs SQLAlchemy 2, Superset's 1.4.
 ENVIRONMENTS = {
     "airflow": (REPO / "requirements.txt",),
     "superset": (REPO / "requirements" / "superset.txt",),
+    "gallery": (REPO / "requirements" / "gallery.txt",),
 }
+# Those that have this project in them.
+WITH_PROJECT = ("airflow", "gallery")
 
 
 def install_environment(name: str, locks: tuple[Path, ...], *, editable: bool = False) -> Path:

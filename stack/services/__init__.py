@@ -5,6 +5,7 @@ from __future__ import annotations
 from stack import software
 from stack.installation import Installation
 from stack.services.airflow import airflow
+from stack.services.gallery import gallery
 from stack.services.log_collector import log_collector
 from stack.services.metastore import metastore
 from stack.services.metrics import node_exporter, prometheus, pushgateway
@@ -29,4 +30,4 @@ def waves(stack: Installation) -> list[list[Service]]:
     if (software.SOFTWARE / "rsyslog").exists():
         storage_and_engines.append(log_collector(stack))
     metastores = [metastore(stack)] if stack.catalog == "hive" else []
-    return [storage_and_engines, [*metastores, *superset(stack), *airflow(stack)]]
+    return [storage_and_engines, [*metastores, *superset(stack), *airflow(stack), gallery(stack)]]

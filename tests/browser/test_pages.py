@@ -106,3 +106,38 @@ def test_airflow_shows_the_run_and_its_runbook(
     text = browser.find_element(By.TAG_NAME, "body").text
     browser.save_screenshot(str(screenshots / "runbook.png"))
     assert "When to wake someone" in text
+
+
+def test_the_gallery_draws_a_page_of_thumbnails_in_a_wide_and_a_narrow_window(
+    browser: WebDriver, stack: Installation, pipeline: dict[str, object], screenshots: Path
+) -> None:
+    thumbnails = "[data-testid=stImage] img"
+    browser.get(f"http://localhost:{stack.ports['gallery']}/")
+    _wait(browser, thumbnails, 20)
+    WebDriverWait(browser, SECONDS).until(
+        lambda driver: all(image.get_property("naturalWidth") for image in driver.find_elements(By.CSS_SELECTOR, thumbnails))
+    )
+    assert len(browser.find_elements(By.CSS_SELECTOR, thumbnails)) == 20
+    _wait(browser, "[data-testid=stMetric]", 4)
+    assert _columns(browser, thumbnails) == 4
+    browser.find_element(By.CSS_SELECTOR, "[data-testid=stExpander] summary").click()
+    WebDriverWait(browser, SECONDS).until(lambda driver: "Perceptual hash" in driver.find_element(By.TAG_NAME, "body").text)
+    browser.save_screenshot(str(screenshots / "gallery.png"))
+
+    browser.set_window_size(500, 1000)
+    WebDriverWait(browser, SECONDS).until(lambda driver: _columns(driver, thumbnails) < 4)
+    _wait_until_still(browser)
+    browser.save_screenshot(str(screenshots / "gallery-narrow.png"))
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    from_elsewhere = [
+        entry["name"]
+        for entry in browser.execute_script("return performance.getEntriesByType('resource')")
+        if not entry["name"].startswith((f"http://localhost:{stack.ports['gallery']}/", "data:", "blob:"))
+    ]
+    assert from_elsewhere == []
+
+
+def _columns(browser: WebDriver, selector: str) -> int:
+    """How many of the elements are in the topmost row."""
+    places = [element.rect for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+    return sum(abs(place["y"] - places[0]["y"]) < 100 for place in places)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
-from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual, In, LessThan, LessThanOrEqual
+from pyiceberg.expressions import (
+    AlwaysTrue,
+    And,
+    BooleanExpression,
+    EqualTo,
+    GreaterThanOrEqual,
+    In,
+    LessThan,
+    LessThanOrEqual,
+    StartsWith,
+)
 from pyiceberg.table import Table
 from pyiceberg.types import DateType, TimestamptzType
 
@@ -18,6 +28,26 @@ def equal(column: str, value: str) -> BooleanExpression:
 def one_of(column: str, values: Iterable[str]) -> BooleanExpression:
     """Rows whose column has one of the values."""
     return In(column, set(values))  # type: ignore[call-arg,arg-type]
+
+
+def at_least(column: str, value: int) -> BooleanExpression:
+    """Rows whose column is that number or greater."""
+    return GreaterThanOrEqual(column, value)  # type: ignore[call-arg,arg-type]
+
+
+def at_most(column: str, value: int) -> BooleanExpression:
+    """Rows whose column is that number or less."""
+    return LessThanOrEqual(column, value)  # type: ignore[call-arg,arg-type]
+
+
+def below(column: str, text: str) -> BooleanExpression:
+    """Rows whose text comes before that one."""
+    return LessThan(column, text)  # type: ignore[call-arg,arg-type]
+
+
+def starts_with(column: str, text: str) -> BooleanExpression:
+    """Rows whose text begins so."""
+    return StartsWith(column, text)  # type: ignore[call-arg,arg-type]
 
 
 def not_after(column: str, moment: datetime) -> BooleanExpression:

@@ -34,6 +34,8 @@ _PACKED = frozenset({"gzip", "x-gzip", "deflate", "compress", "br", "zstd"})
 _CHUNK = 65_536
 # Seconds before the second try, at most; they double from try to try.
 _BACK_OFF = 1.0
+# Seconds for servers to answer the end of a TLS connection; the client waits for its plain ones alone.
+_GOODBYE = 0.25
 # Tries in a row that a host let end in nothing, after which it is left alone: a dead one must not hold up thousands of URLs.
 _GIVE_UP = 20
 
@@ -104,7 +106,7 @@ class Fetcher:
     """
 
     def __init__(self, rules: FetchRules, *, resolver: AbstractResolver | None = None) -> None:
-        self._rules, self._resolver = rules, resolver
+        self._rules, self._resolver, self._spoke_tls = rules, resolver, False
         self._hosts: defaultdict[str, _Host] = defaultdict(lambda: _Host(rules))
 
     async def __aenter__(self) -> Self:
@@ -125,6 +127,7 @@ class Fetcher:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._session.close()
+        await asyncio.sleep(_GOODBYE if self._spoke_tls else 0)
         await self._checked.close()
 
     async def fetch(self, url: str, path: Path) -> Fetched:
@@ -208,6 +211,7 @@ class Fetcher:
 
     async def _ask(self, url: URL, host: _Host, path: Path) -> Fetched | URL:
         """One request: the image, or where it redirects to."""
+        self._spoke_tls |= url.scheme == "https"
         async with self._session.get(url, allow_redirects=False) as answer:
             status, again = answer.status, answer.status in _TRANSIENT
             if status in _REDIRECTS and (location := answer.headers.get("Location")):

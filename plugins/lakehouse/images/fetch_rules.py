@@ -109,10 +109,7 @@ class FetchRules:
 def shown_url(text: str) -> str:
     """The URL without user info, query and fragment, which may hold secrets; what cannot be told apart is left out."""
     try:
-        url = URL(text)
-        shown = str(url.with_user(None).with_query(None).with_fragment(None)) if url.raw_host else None
-    except ValueError:
-        shown = None
-    if shown is None:  # An @ may end a password or be part of a query: nobody can tell.
+        shown = str(URL(text).with_user(None).with_query(None).with_fragment(None))
+    except ValueError:  # It has no host. An @ may end a password or be part of a query: nobody can tell.
         shown = "***" if "@" in text else text.partition("?")[0].partition("#")[0]
     return hide_secrets("".join(letter if letter.isprintable() else "?" for letter in shown[:500]))

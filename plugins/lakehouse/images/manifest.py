@@ -92,13 +92,13 @@ def read_manifest(
 
 
 def _lines(file: BinaryIO, most: int) -> Iterator[bytes]:
-    """Lines without a byte-order mark; of one that is too long, one byte more than is allowed."""
+    """Lines without a byte-order mark; of one that is too long, no more than shows it."""
     line = file.readline(most + 5).removeprefix(b"\xef\xbb\xbf")
     while line:
         rest = line
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(65_536)
-        yield line.rstrip(b"\r\n")[: most + 1]
+        yield line.rstrip(b"\r\n")
         line = file.readline(most + 5)
 
 

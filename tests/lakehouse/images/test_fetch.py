@@ -47,9 +47,19 @@ class Names(AbstractResolver):
         pass
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory) -> tuple[trustme.CA, str]:
+    made = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    made.cert_pem.write_to_path(str(path))
+    return made, str(path)
+
+
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(monkeypatch, authority):
+    """Short waits, and one authority instead of the system's hundred, which take 20 ms to load."""
     monkeypatch.setattr(module, "_BACK_OFF", 0.01)
+    monkeypatch.setitem(RULES, "ca_certs", authority[1])
 
 
 @pytest.fixture
@@ -277,10 +287,9 @@ def test_a_name_that_leads_elsewhere_after_the_check_is_not_followed(tmp_path):
         pytest.param("/a.png", "too_many_redirects", id="itself"),
     ],
 )
-@pytest.mark.parametrize("status", [301, 308])
-def test_a_redirect_is_checked_as_the_first_address_was(serve, refusal, location, reason, status):
+def test_a_redirect_is_checked_as_the_first_address_was(serve, refusal, location, reason):
     asked = []
-    url = serve(lambda *request: asked.append(request) or (status, {"Location": location}, b"elsewhere"))
+    url = serve(lambda *request: asked.append(request) or (308, {"Location": location}, b"elsewhere"))
     hosts = ("127.0.0.1", "10.0.0.1", "169.254.169.254", "inner.example.net")
     error = refusal(f"{url}/a.png?sig=hunter2", Names(["127.0.0.2"]), hosts=hosts, max_redirects=3)
     assert error.reason == reason
@@ -292,14 +301,6 @@ def test_a_redirect_that_is_allowed_is_followed_and_the_last_address_told_withou
     other = serve(lambda *_: (200, PNG, IMAGE))
     url = serve(lambda _, path, *__: (302, {"Location": "b?n=1"} if path == "/x/a" else {"Location": f"{other}/c?sig=hunter2"}, b""))
     assert fetch(f"{url}/x/a").url == f"{other}/c"
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> tuple[trustme.CA, str]:
-    made = trustme.CA(key_type=trustme.KeyType.ECDSA)
-    path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    made.cert_pem.write_to_path(str(path))
-    return made, str(path)
 
 
 def server_tls(signer: trustme.CA, host: str = "127.0.0.1", **options) -> ssl.SSLContext:
@@ -318,11 +319,11 @@ def server_tls(signer: trustme.CA, host: str = "127.0.0.1", **options) -> ssl.SS
     ],
 )
 def test_a_bad_certificate_is_refused_at_once(serve, refusal, authority, host, days, trusted, words):
-    signer, ca_certs = authority
+    signer, _ = authority
     until, asked = datetime.now(UTC) + timedelta(days=days), []
     tls = server_tls(signer, host, not_before=until - timedelta(days=9), not_after=until)
     url = serve(lambda *request: asked.append(request) or (200, {}, b""), tls)
-    error = refusal(f"{url}/a.png?sig=hunter2", ca_certs=ca_certs if trusted else None)
+    error = refusal(f"{url}/a.png?sig=hunter2", **{} if trusted else {"ca_certs": None})
     assert error.reason == "tls_failed"
     assert words in str(error)
     assert SECRET not in str(error)
@@ -336,11 +337,11 @@ def test_a_server_that_speaks_no_tls_is_refused(serve, refusal):
 
 
 def test_a_good_certificate_is_taken_and_a_redirect_to_plain_http_is_not(serve, fetch, refusal, authority):
-    signer, ca_certs = authority
+    signer, _ = authority
     plain = serve(lambda *_: (200, {}, IMAGE))
     url = serve(lambda _, path, *__: (302, {"Location": plain}, b"") if path == "/down" else (200, {}, IMAGE), server_tls(signer))
-    assert fetch(url, ca_certs=ca_certs).size == len(IMAGE)
-    error = refusal(f"{url}/down", ca_certs=ca_certs)
+    assert fetch(url).size == len(IMAGE)
+    error = refusal(f"{url}/down")
     assert (error.reason, "redirected from https" in str(error)) == ("url_not_allowed", True)
 
 
@@ -423,10 +424,10 @@ def test_a_body_of_exactly_the_limit_is_taken(serve, fetch, refusal):
     assert refusal(url, max_bytes=len(IMAGE) - 1).reason == "too_large"
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", " GZIP "])
+@pytest.mark.parametrize("coding", ["gzip", "br", " Deflate "])
 def test_a_packed_body_is_never_unpacked(serve, refusal, coding):
     asked = []
-    bomb = gzip.compress(bytes(20_000_000))
+    bomb = gzip.compress(bytes(5_000_000))
     url = serve(lambda _, __, headers, ___: asked.append(headers) or (200, {"Content-Encoding": coding}, bomb))
     error = refusal(url, max_bytes=1_000_000)
     assert (error.reason, coding.strip().lower() in str(error)) == ("packed", True)
