@@ -14,7 +14,7 @@ from lakehouse.exceptions import LakehouseError
 
 COLUMNS = 4
 STYLE = """<style>
-[class*="st-key-picture"] :is([data-testid=stImage], [data-testid=stImageContainer], [data-testid=stFullScreenFrame]) {width: 100%}
+[class*="st-key-picture"] div:has(img) {width: 100% !important}
 [class*="st-key-picture"] img {aspect-ratio: 4 / 3; object-fit: contain; width: 100% !important; background: #f1f3f5; border-radius: 6px}
 .st-key-fullsize img {max-height: 65vh; object-fit: contain}
 .missing {aspect-ratio: 4 / 3; display: flex; align-items: center; justify-content: center; text-align: center; padding: 0 1rem;

@@ -38,8 +38,7 @@ def draw(shown: Shown) -> None:
         st.button("To the first page", on_click=asking.first_page)
         return
     if pages > 1:
-        with st.container(horizontal=True, horizontal_alignment="center"):
-            st.pagination(pages, key="page", bind="query-params")
+        st.pagination(pages, key="page", bind="query-params")
 
 
 NO_IMAGES = "The table has no images yet. Put some under landing/images/ and run the DAG upload\\_images, then press Refresh."

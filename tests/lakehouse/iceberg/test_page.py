@@ -199,9 +199,9 @@ def test_rows_that_another_engine_marked_as_deleted_are_not_counted_by_the_manif
 
 
 def days_of_ten(table: Table, days: int) -> list[Row]:
+    """A file a day."""
     rows = [row(day * 10 + number, day=day, size=number) for day in range(days) for number in range(10)]
-    for day in range(days):
-        add(table, rows[day * 10 : day * 10 + 10])
+    add(table, rows)
     return rows
 
 
