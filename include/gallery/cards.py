@@ -78,7 +78,7 @@ def full_size(row: dict[str, Any]) -> None:
         st.error(telling.explained(error)[1])
         return
     if key is None or not there:
-        st.warning("The object of this image is missing: run reconcile\\_images, which lists what is gone.")
+        st.warning("The object of this image is missing: run reconcile_images, which lists what is gone.")
     else:
         name = f"{row['image_id'][:16]}.{key.rpartition('.')[2]}"
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -28,7 +28,7 @@ def explained(error: Exception, table: str = "the table") -> tuple[Literal["info
     if isinstance(error, MissingTableError):
         return (
             "info",
-            f"There is no table {markdown.escape(table)} yet. The DAG upload\\_images makes it: trigger it in Airflow, then press Refresh.",
+            f"There is no table {markdown.escape(table)} yet. The DAG upload_images makes it: trigger it in Airflow, then press Refresh.",
         )
     if isinstance(error, TransientError):
         return "error", f"Nothing can be shown: {said}. Check that it runs (on the native stack: make status), then press Refresh."

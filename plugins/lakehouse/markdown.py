@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~&-])")
+# An underscore within a word is itself ("Emphasis and strong emphasis", rule 2), and a log that shows the text as it is stays readable.
+_SPECIAL = re.compile(r"([\\`*{}\[\]()#+!|<>~&-]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 def escape(text: object) -> str:

@@ -41,7 +41,7 @@ def draw(shown: Shown) -> None:
         st.pagination(pages, key="page", bind="query-params")
 
 
-NO_IMAGES = "The table has no images yet. Put some under landing/images/ and run the DAG upload\\_images, then press Refresh."
+NO_IMAGES = "The table has no images yet. Put some under landing/images/ and run the DAG upload_images, then press Refresh."
 
 
 def metrics(totals: Totals) -> None:

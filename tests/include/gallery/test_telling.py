@@ -30,7 +30,7 @@ def test_sizes(number, text):
 @pytest.mark.parametrize(
     ("error", "level", "text"),
     [
-        (MissingTableError("x"), "info", "There is no table a\\_b yet"),
+        (MissingTableError("x"), "info", "There is no table a_b yet"),
         (TransientError("the store is [down](http://e)"), "error", "the store is \\[down\\]\\(http://e\\)"),
         (ServiceError("no", status=403), "error", "Check the keys"),
         (ConfigurationError("it is wrong"), "error", "It is wrong."),

@@ -169,7 +169,7 @@ def test_a_thumbnail_that_is_missing_or_broken_is_said_on_its_card_alone(page, l
 def test_a_missing_table_is_told_with_what_to_do(page):
     for name in ("gallery", "search", "statistics", "export"):
         app = page(name)
-        assert "There is no table media\\_db.image\\_metadata yet. The DAG upload\\_images makes it" in texts(app)
+        assert "There is no table media_db.image_metadata yet. The DAG upload_images makes it" in texts(app)
         assert not app.error
 
 
@@ -177,7 +177,7 @@ def test_a_missing_table_is_told_with_what_to_do(page):
 def test_an_empty_table_is_told_with_what_to_do(page, lake, name):
     lake.make_table()
     app = page(name)
-    assert "The table has no images yet. Put some under landing/images/ and run the DAG upload\\_images" in texts(app)
+    assert "The table has no images yet. Put some under landing/images/ and run the DAG upload_images" in texts(app)
     assert "no snapshot yet" in texts(app) or name != "gallery"
 
 
@@ -213,7 +213,7 @@ def test_a_key_that_the_store_refuses_is_told(page, lake, filled):
 
 def test_settings_that_are_missing_are_told(page, lake, monkeypatch):
     monkeypatch.delenv("LAKEHOUSE_GALLERY")
-    assert "LAKEHOUSE\\_GALLERY is not set" in page("gallery").error[0].value
+    assert "LAKEHOUSE_GALLERY is not set" in page("gallery").error[0].value
 
 
 def test_an_error_that_nobody_thought_of_is_a_sentence_too(page, filled, monkeypatch, caplog):

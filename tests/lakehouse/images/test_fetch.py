@@ -534,7 +534,10 @@ def test_nobody_waits_longer_than_allowed(serve, refusal, status, after):
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("after", ["", "soon", "-1", "1e9", "0", "Mon, 01 Jan 1990 00:00:00 GMT", "Mon, 99 Foo 9999 99:99:99 GMT", "¹"])
+# The last one is sent as the UTF-8 of a digit that is no number.
+@pytest.mark.parametrize(
+    "after", ["", "soon", "-1", "1e9", "0", "Mon, 01 Jan 1990 00:00:00 GMT", "Mon, 99 Foo 9999 99:99:99 GMT", "\u00c2\u00b9"]
+)
 def test_a_time_that_cannot_be_read_or_is_over_is_no_time(serve, fetch, after):
     answers = [(503, {"Retry-After": after}, b""), (200, {}, IMAGE)]
     assert fetch(serve(lambda *_: answers.pop(0))).size == len(IMAGE)
