@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ class ImageRules:
     Attributes:
         formats: MIME types.
         drop_private: whether GPS positions and serial numbers are taken out of what is stored.
-        http: which addresses images may be fetched from; none unless the file names hosts.
+        http: which addresses images may be fetched from, none unless the file names hosts; no more bytes than the limits allow.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -48,7 +48,8 @@ def load(path: Path) -> ImageRules:
     if unknown := sorted(formats - set(FORMATS.values())):
         raise ConfigurationError(f"{path}: formats {', '.join(unknown)} are not known; write {', '.join(sorted(set(FORMATS.values())))}")
     limits = _section(Limits, content.get("limits"), f"{path}: limits")
-    return ImageRules(limits, formats, _POLICIES[policy], _section(FetchRules, content.get("http"), f"{path}: http"))
+    http = _section(FetchRules, content.get("http"), f"{path}: http")
+    return ImageRules(limits, formats, _POLICIES[policy], replace(http, max_bytes=limits.max_bytes))
 
 
 def _section(kind: type[_Section], content: dict[str, Any] | None, where: str) -> _Section:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # At once: requests to the store, and of them those that hold a large body in memory.
 _REQUESTS, _LARGE_REQUESTS, _LARGE_BYTES = 16, 2, 4_000_000
+# URLs that are fetched at once: a host that is slow, or asks for patience, must not hold up what is landed.
+_FETCHES = 32
 _LOGGED_EVERY = 100
 
 
@@ -114,12 +116,12 @@ class _Uploader:
     def __init__(self, bulk: AsyncObjectStore, rules: ImageRules, batch: Batch, spool: Path, decoders: Decoders, fetcher: Fetcher) -> None:
         self._bulk, self._rules, self._batch, self._spool = bulk, rules, batch, spool
         self._decoders, self._fetcher = decoders, fetcher
-        self._requests, self._large = asyncio.Semaphore(_REQUESTS), asyncio.Semaphore(_LARGE_REQUESTS)
+        self._requests, self._large, self._fetches = (asyncio.Semaphore(number) for number in (_REQUESTS, _LARGE_REQUESTS, _FETCHES))
         self._began, self._done, self._refused = time.monotonic(), 0, 0
 
     async def take(self, number: int, source: Source) -> _Taken | Outcome:
         """Bring one image to this machine's disk and look at it."""
-        async with self._requests:
+        async with self._fetches if source.kind == "url" else self._requests:
             taken = await self._take(source, self._spool / str(number))
         self._done += 1
         self._refused += isinstance(taken, Outcome) and taken.refused is not None
