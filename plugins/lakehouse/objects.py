@@ -58,13 +58,7 @@ class ObjectStore:
         # Readers, such as the gallery, do without this client.
         from lakehouse.async_objects import AsyncObjectStore
 
-        return AsyncObjectStore(
-            endpoint_url=self.endpoint_url,
-            access_key=self._access_key,
-            secret_key=self._secret_key,
-            region=self._region,
-            bucket=self.bucket,
-        )
+        return AsyncObjectStore(self, access_key=self._access_key, secret_key=self._secret_key, region=self._region)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Objects under a prefix, in the order of their keys; folder markers are left out."""

@@ -33,6 +33,12 @@ from tests.integration.shipping import killer
 
 pytestmark = pytest.mark.integration
 
+# Those that the store takes at all; it refuses `..`, NUL and names beyond 255 bytes.
+UNUSUAL = (
+    *("a b'; DROP TABLE x;--.png", "ünïcode\u202e.png", "two\nlines.png", "tab\t.png", "a//b.png", "per%2Fcent%20.png", "\x01.png"),
+    "=x?y#z.png",
+)
+
 
 @pytest.fixture
 def landing(store: ObjectStore, catalog: Catalog, fresh_name: str) -> Landing:
@@ -71,10 +77,10 @@ def objects_of(landing: Landing) -> set[str]:
 def test_the_sample_images_are_stored_by_content_and_the_broken_ones_are_kept_aside(landing: Landing, stack: Installation) -> None:
     files = list(samples.files())
     landing.put(**{f"{image.tag}/{image.source_system}/{image.name}": image.body for image in files})
-    landing.put(**{"a b'; DROP TABLE x;--.png": files[0].body, "ünïcode\u202e.png": files[0].body})
+    landing.put(**dict.fromkeys(UNUSUAL, files[0].body))
     registered = landing.run()
     refused = 4
-    assert counts(registered) == (len(files) + 2, len(files) - refused, 2, refused, 0)
+    assert counts(registered) == (len(files) + len(UNUSUAL), len(files) - refused, len(UNUSUAL), refused, 0)
     assert landing.waiting() == []
     rows = {row["source"].rpartition("/")[2]: row for row in landing.rows()}
     for image in files:
@@ -114,6 +120,17 @@ def test_an_object_that_changes_after_it_was_listed_waits_for_the_next_run(landi
     landing.put(**{"two.png": picture(5)})
     assert counts(landing.register(batches, outcomes)) == (3, 1, 0, 0, 2)
     assert landing.waiting() == ["one.png", "two.png"]
+
+
+@pytest.mark.fault(11)
+def test_a_run_that_has_ended_may_be_cleared_in_every_task(landing: Landing) -> None:
+    landing.put(**{"one.png": picture(1), "bad.png": b"no image"})
+    batches = landing.plan()
+    outcomes = landing.upload(batches)
+    assert counts(landing.register(batches, outcomes)) == (2, 1, 0, 1, 0)
+    assert counts(landing.register(batches, outcomes)) == (0, 0, 0, 0, 0)
+    assert counts(landing.register(batches, landing.upload(batches))) == (0, 0, 0, 0, 0)
+    assert len(landing.rows()) == 1
 
 
 def test_what_is_beyond_the_bound_waits_for_the_next_run(landing: Landing) -> None:

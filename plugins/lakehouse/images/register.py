@@ -16,12 +16,12 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
 from lakehouse.contracts import Contract
-from lakehouse.exceptions import CountError, VerificationError
+from lakehouse.exceptions import CountError, ServiceError, VerificationError
 from lakehouse.iceberg.append import Input, append_once
 from lakehouse.images.keys import ARCHIVE, STAGING, SUFFIXES
 from lakehouse.images.lookalikes import Pair, lookalikes
 from lakehouse.images.sources import Batch, Source
-from lakehouse.images.upload import Outcome, known_rows, shown
+from lakehouse.images.upload import GONE, Outcome, known_rows, shown
 from lakehouse.markdown import table as markdown_table
 from lakehouse.objects import ObjectStore
 from lakehouse.ops.tables import RefusedFile, record_refusals
@@ -88,7 +88,7 @@ def register(
     """Register what the batches stored.
 
     Rows are committed first, the landing prefix is cleared last: a kill at any point is finished by the next try, which finds the
-    rows there and goes on. An image is one row for ever; its first date decides its key.
+    rows there and goes on; after it has ended there is nothing left to do. An image is one row for ever; its first date decides its key.
 
     Args:
         store: the bucket.
@@ -102,7 +102,14 @@ def register(
         CountError: what was listed differs from uploaded + already there + refused + left; the landing prefix is as it was.
         VerificationError: an image that was registered has no row.
     """
-    found = [_outcome(fields) for key in outcomes for fields in json.loads(store.read(key))]
+    try:
+        found = [_outcome(fields) for key in outcomes for fields in json.loads(store.read(key))]
+    except ServiceError as error:
+        if error.status != 404:
+            raise
+        # They are removed last of all.
+        log.warning("%s is gone: %s", error.target, GONE)
+        return Registered(0, 0, 0, 0, 0, None, {}, (), ())
     refused = [outcome for outcome in found if outcome.refused]
     record_refusals(catalog, [_refusal(store, contract, outcome) for outcome in refused])
     taken = [(outcome, outcome.row) for outcome in found if outcome.row is not None]

@@ -22,6 +22,7 @@ from pyiceberg.catalog import Catalog
 
 from lakehouse.async_objects import AsyncObjectStore
 from lakehouse.contracts import Contract
+from lakehouse.exceptions import ServiceError
 from lakehouse.iceberg.filters import one_of
 from lakehouse.images.decoders import Decoders, Looked
 from lakehouse.images.fetch import Fetcher
@@ -40,6 +41,10 @@ _REQUESTS, _LARGE_REQUESTS, _LARGE_BYTES = 16, 2, 4_000_000
 # URLs that are fetched at once: a host that is slow, or asks for patience, must not hold up what is landed.
 _FETCHES = 32
 _LOGGED_EVERY = 100
+GONE = (
+    "an earlier try of this run ended, or reconcile_images put aside what it had staged. What is still in the landing prefix is taken by "
+    "the next run"
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,22 @@ def upload(store: ObjectStore, catalog: Catalog, contract: Contract, rules: Imag
         VerificationError: another content lies under an image's key.
     """
     key = batch.key.replace("/batch-", "/outcome-")
-    store.put(key, json.dumps([asdict(outcome) for outcome in asyncio.run(_upload(store, catalog, contract, rules, batch))]).encode())
+    try:
+        sources = staged(store.read(batch.key))
+    except ServiceError as error:
+        if error.status != 404:
+            raise
+        log.warning("%s is gone: %s", batch.key, GONE)
+        return key
+    outcomes = asyncio.run(_upload(store, catalog, contract, rules, batch, sources))
+    store.put(key, json.dumps([asdict(outcome) for outcome in outcomes]).encode(), "application/json")
     return key
 
 
-async def _upload(store: ObjectStore, catalog: Catalog, contract: Contract, rules: ImageRules, batch: Batch) -> list[Outcome]:
+async def _upload(
+    store: ObjectStore, catalog: Catalog, contract: Contract, rules: ImageRules, batch: Batch, sources: list[Source]
+) -> list[Outcome]:
     bulk = store.asynchronous()
-    sources = staged(await bulk.read(batch.key))
     with TemporaryDirectory(prefix="images-") as folder, room_in(Path(folder)):
         async with Decoders(rules, _processes()) as decoders, Fetcher(rules.http) as fetcher:
             uploader = _Uploader(bulk, rules, batch, Path(folder), decoders, fetcher)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -94,18 +94,17 @@ class PlanImagesOperator(_ImagesOperator):
 
         return plan(self.engine[0], run_name(context), datetime.now(UTC), self.sources(), max_files=int(self.max_files))
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> Iterator[Source]:
         """What there is."""
         from lakehouse.images.sources import Labels, in_folder, in_manifests, landed
 
         labels = Labels(self.tag, self.source_system, self.licence or None)
         store = self.engine[0]
-        found = list(landed(store, self.landing, labels))
+        yield from landed(store, self.landing, labels)
         if self.manifests:
-            found += in_manifests(store, self.manifests, labels)
+            yield from in_manifests(store, self.manifests, labels)
         if self.folder:
-            found += in_folder(Path(self.folder), labels)
-        return found
+            yield from in_folder(Path(self.folder), labels)
 
 
 class RegisterImagesOperator(_ImagesOperator):
