@@ -377,6 +377,10 @@ class Run:
     def __init__(self, name: str) -> None:
         self.name = name
         self.extra: dict[str, Any] = {}
+        self.links: dict[str, str] = {}
+
+    def xcom_push(self, key: str, value: str) -> None:
+        self.links[key] = value
 
     def context(self) -> Any:
         return {"ti": self, "run_id": self.name, "outlet_events": {ASSET: self}, "params": {}}
@@ -397,6 +401,7 @@ def test_orphans_leave_the_task_green_and_the_asset_says_what_was_found(world: W
     facts = operator(world, tmp_path).execute(run.context())
     assert run.extra.items() >= {"rows": 1, "objects": 2, "dry_run": False, "findings": {"orphan_object": 1, "orphan_thumbnail": 1}}.items()
     assert facts["actions"] == {"moved": 2}
+    assert world.contract.table in run.links["result_url"]
     assert "| orphan_object | 1 | moved |" in facts["table"]
 
 
