@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -70,12 +71,13 @@ def operations_url(superset_conn_id: str, table: str) -> str:
     return f"{superset}/superset/dashboard/lakehouse-operations/?native_filters={quote(f'({name}:{chosen})')}" if superset else ""
 
 
-def gallery_url(gallery_conn_id: str) -> str:
-    """The gallery's address; "" where there is none, or nobody said how browsers reach it."""
+def gallery_url(gallery_conn_id: str, days: Sequence[str]) -> str:
+    """The gallery, filtered to upload days; "" where there is none, or nobody said how browsers reach it."""
     try:
-        return public_url(BaseHook.get_connection(gallery_conn_id))
+        gallery = public_url(BaseHook.get_connection(gallery_conn_id))
     except AirflowNotFoundException:
         return ""
+    return f"{gallery}/?from={days[0]}&to={days[-1]}" if gallery and days else gallery
 
 
 def runbook_url(dag_id: str) -> str:

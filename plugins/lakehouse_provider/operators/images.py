@@ -198,7 +198,7 @@ def conclude(operator: ImagesToIcebergOperator | RegisterImagesOperator, context
     facts = counts.as_facts() | facts_of(catalog.load_table(contract.table), [counts.snapshot_id] if counts.snapshot_id else [])
     operator.log.info("images\n%s", counts.report())
     operator.describe_outlets(context, facts)
-    operator.show_result(context, gallery_url(operator.gallery_conn_id))
+    operator.show_result(context, gallery_url(operator.gallery_conn_id, facts["days"]))
     if counts.refused and (url := operations_url(operator.superset_conn_id, contract.table)):
         context["ti"].xcom_push(key=REFUSED_URL, value=url)
     if counts.refused > contract.refused_threshold * counts.read:
