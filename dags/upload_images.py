@@ -32,7 +32,7 @@ PARAMS = {
     "licence": Param(None, type=["null", "string"], maxLength=200, description="Licence of images for which no manifest says one"),
     "folder": Param(None, type=["null", "string"], description="A folder of the worker to read as well; its files stay where they are"),
     "max_files": Param(
-        10_000, type="integer", minimum=1, maximum=100_000, description="Images of one run; the others wait for the next one"
+        10_000, type="integer", minimum=1, maximum=20_000, description="Images of one run; the others wait for the next one"
     ),
 }
 

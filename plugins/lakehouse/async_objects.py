@@ -120,6 +120,10 @@ class AsyncObjectStore:
             if etag and (await obstore.head_async(self._store, source))["e_tag"] != etag:
                 return False
             await obstore.copy_async(self._store, source, target)
+            # S3 copies by key: what was put there between the look and the copy is another object, and stays.
+            if etag and (await obstore.head_async(self._store, target))["e_tag"] != etag:
+                await obstore.delete_async(self._store, target)
+                return False
             await obstore.delete_async(self._store, source)
             return True
 

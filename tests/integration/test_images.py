@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import resource
 import signal
 import subprocess
@@ -19,11 +20,11 @@ from pyiceberg.catalog import Catalog
 
 from include.sample_data import images as samples
 from lakehouse import async_objects
-from lakehouse.exceptions import ServiceError, StorageFullError, TransientError, VerificationError
+from lakehouse.exceptions import ConfigurationError, CountError, ServiceError, StorageFullError, TransientError, VerificationError
 from lakehouse.images import keys
 from lakehouse.images.fetch_rules import FetchRules
 from lakehouse.images.register import Registered
-from lakehouse.images.sources import in_folder, plan
+from lakehouse.images.sources import in_folder, landed, plan
 from lakehouse.objects import ObjectStore
 from stack.installation import Installation
 from tests.fault_proxy import FaultProxy
@@ -127,10 +128,28 @@ def test_a_run_that_has_ended_may_be_cleared_in_every_task(landing: Landing) -> 
     landing.put(**{"one.png": picture(1), "bad.png": b"no image"})
     batches = landing.plan()
     outcomes = landing.upload(batches)
-    assert counts(landing.register(batches, outcomes)) == (2, 1, 0, 1, 0)
-    assert counts(landing.register(batches, outcomes)) == (0, 0, 0, 0, 0)
-    assert counts(landing.register(batches, landing.upload(batches))) == (0, 0, 0, 0, 0)
-    assert len(landing.rows()) == 1
+    first = landing.register(batches, outcomes)
+    assert counts(first) == (2, 1, 0, 1, 0)
+    assert landing.register(batches, outcomes) == replace(first, snapshot_id=first.snapshot_id)
+    assert landing.register(batches, landing.upload(batches)) == first
+    landing.put(**{"two.png": picture(2)})
+    assert counts(landing.run()) == (1, 1, 0, 0, 0)
+    assert len(landing.rows()) == 2
+
+
+def test_a_batch_whose_outcomes_are_gone_fails_the_run_and_the_landing_prefix_stays(landing: Landing) -> None:
+    landing.put(**{"one.png": picture(1)})
+    batches = landing.plan()
+    (outcome,) = landing.upload(batches)
+    landing.store.delete(outcome)
+    with pytest.raises(CountError, match=r"outcome-0000.json is gone.*: clear `plan` and all after it"):
+        landing.register(batches, [outcome])
+    assert (landing.rows(), landing.waiting()) == ([], ["one.png"])
+
+
+def test_a_prefix_that_is_none_is_refused(landing: Landing) -> None:
+    with pytest.raises(ConfigurationError, match=r"landing is '': write a prefix that ends in /"):
+        next(landed(landing.store, "", LABELS))
 
 
 def test_what_is_beyond_the_bound_waits_for_the_next_run(landing: Landing) -> None:
@@ -146,9 +165,13 @@ def test_files_of_a_folder_stay_where_they_are_and_links_are_not_followed(landin
     (tmp_path / "bad.png").write_bytes(b"no image")
     (tmp_path / "large.png").write_bytes(bytes(RULES.limits.max_bytes + 1))
     (tmp_path / "link.png").symlink_to("/etc/passwd")
-    batches = plan(landing.store, landing.name, landing.now(), in_folder(tmp_path, LABELS), max_files=10)
-    assert counts(landing.register(batches, landing.upload(batches))) == (3, 1, 0, 2, 0)
-    assert {path.name for path in tmp_path.rglob("*.png")} == {"one.png", "bad.png", "large.png", "link.png"}
+    (tmp_path / "gone.png").write_bytes(b"x")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/latin-\xe9.png")).write_bytes(picture(2))
+    # Its files stay, so that a bound would take the first ones again and again.
+    batches = plan(landing.store, f"{landing.name}-run", landing.now(), in_folder(tmp_path, LABELS), max_files=1)
+    (tmp_path / "gone.png").unlink()
+    assert counts(landing.register(batches, landing.upload(batches))) == (5, 1, 0, 3, 1)
+    assert {path.name for path in tmp_path.rglob("*.png")} >= {"one.png", "bad.png", "large.png", "link.png"}
     assert [row["source"] for row in landing.rows()] == [str(tmp_path / "below" / "one.png")]
 
 
@@ -198,6 +221,12 @@ def test_a_manifest_is_fetched_within_its_rules_and_archived(
     assert counts(registered) == (5, 1, 0, 4, 0)
     (row,) = landing.rows()
     assert (row["tag"], row["source_system"], row["licence"]) == ("user", "api", "CC-BY-4.0")
+    landing.store.put(landing.manifests + "empty.csv", b"")
+    # The same page as a landed object, which was kept by its content before.
+    landing.put(**{"page.png": (tmp_path / "page.png").read_bytes()})
+    assert counts(landing.run("next", rules=replace(RULES, http=http))) == (2, 0, 0, 2, 0)
+    landing.store.put(landing.manifests + "again.csv", manifest.encode())
+    assert counts(landing.run("again", rules=replace(RULES, http=http))) == (5, 0, 1, 4, 0)
     refused = {reason: (source, kept) for source, reason, kept in landing.refused(stack)}
     assert {"not_an_image", "http_404", "host_not_allowed"} < refused.keys()
     assert [reason for reason, (_, kept) in refused.items() if kept] == ["not_an_image"]

@@ -69,8 +69,17 @@ class Decoders:
         """
         process = await self._idle.get()
         try:
-            process = process or await self._start()
-            answer = await asyncio.wait_for(_ask(process, path), self._rules.limits.seconds)
+            answer = None
+            # It may have been killed for what others took of the memory: only one that dies twice says something of the image.
+            for _ in range(2):
+                process = process or await self._start()
+                answer = await asyncio.wait_for(_ask(process, path), self._rules.limits.seconds)
+                if answer is not None:
+                    break
+                died = await process.wait()
+                process = None
+            if answer is None:
+                raise RefusedImage("decoder_died", f"its decoder ended with {died}, twice")
         except TimeoutError:
             await _end(process)
             process = None
@@ -102,13 +111,14 @@ class Decoders:
         return process
 
 
-async def _ask(process: asyncio.subprocess.Process, path: Path) -> dict[str, Any]:
+async def _ask(process: asyncio.subprocess.Process, path: Path) -> dict[str, Any] | None:
+    """None when the process died of it."""
     if process.stdin is None or process.stdout is None:  # never: both are pipes
         raise RuntimeError("the decoder has no pipes")
     process.stdin.write(json.dumps(str(path)).encode() + b"\n")
     line = await process.stdout.readline()
     if not line.endswith(b"\n"):
-        raise RefusedImage("decoder_died", f"its decoder ended with {await process.wait()}")
+        return None
     answer: dict[str, Any] = json.loads(line)
     return answer
 

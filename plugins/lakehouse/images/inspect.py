@@ -26,6 +26,9 @@ class Limits:
         max_ratio: longer side by shorter side.
         seconds: for one image, from the reading of its header to its thumbnail.
         memory_bytes: address space of the decoding process.
+
+    Raises:
+        ValueError: a value is no number above 0.
     """
 
     max_bytes: int = 50_000_000
@@ -34,6 +37,11 @@ class Limits:
     max_frames: int = 200
     seconds: float = 30.0
     memory_bytes: int = 1_500_000_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise ValueError(f"{name} is {value!r}: write a number above 0")
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyiceberg.table import Table
 
+log = logging.getLogger(__name__)
+
 _BITS, _BANDS = 64, 4
 # Hashes that differ in fewer bits than there are bands have one band in common, so that only those are compared.
 MAX_BITS = _BANDS - 1
 # A hash with next to no brighter-than bits is that of a plain surface; all of those look alike, which says nothing.
 _PLAIN = 4
-_MAX_PAIRS = 1_000
+_MAX_PAIRS, _SECONDS = 1_000, 60.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Pair:
 
 
 def lookalikes(table: Table, new: dict[str, str]) -> list[Pair]:
-    """Pairs of a new image and one of the table's, the most alike first, at most 1,000.
+    """Pairs of a new image and one of the table's, the most alike first; at most 1,000, and those found within a minute.
 
     The table's hashes are streamed; memory grows with the new images alone.
 
@@ -43,6 +47,7 @@ def lookalikes(table: Table, new: dict[str, str]) -> list[Pair]:
     if not by_band:
         return []
     pairs: set[Pair] = set()
+    deadline = time.monotonic() + _SECONDS
     for other_id, value in _hashes(table):
         for band in _bands(value):
             for image_id, own in by_band.get(band, ()):
@@ -50,7 +55,8 @@ def lookalikes(table: Table, new: dict[str, str]) -> list[Pair]:
                 # Of two new ones the pair is told once.
                 if bits <= MAX_BITS and other_id != image_id and not (other_id in new and other_id < image_id):
                     pairs.add(Pair(image_id, other_id, bits))
-        if len(pairs) >= _MAX_PAIRS:
+        if len(pairs) >= _MAX_PAIRS or time.monotonic() > deadline:
+            log.warning("%d pairs look alike, and not all images were compared", len(pairs))
             break
     return sorted(pairs, key=lambda pair: (pair.bits, pair.image_id, pair.other_id))[:_MAX_PAIRS]
 

@@ -14,7 +14,6 @@ import orjson
 
 from lakehouse.images.fetch_rules import shown_url
 
-MANIFEST_SUFFIXES = (".csv", ".jsonl")
 COLUMNS = ("url", "tag", "source_system", "licence")
 _LICENCE_LENGTH = 200
 

@@ -7,7 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -21,7 +21,7 @@ from lakehouse.iceberg.append import Input, append_once
 from lakehouse.images.keys import ARCHIVE, STAGING, SUFFIXES
 from lakehouse.images.lookalikes import Pair, lookalikes
 from lakehouse.images.sources import Batch, Source
-from lakehouse.images.upload import GONE, Outcome, known_rows, shown
+from lakehouse.images.upload import Outcome, known_rows, shown
 from lakehouse.markdown import table as markdown_table
 from lakehouse.objects import ObjectStore
 from lakehouse.ops.tables import RefusedFile, record_refusals
@@ -88,7 +88,8 @@ def register(
     """Register what the batches stored.
 
     Rows are committed first, the landing prefix is cleared last: a kill at any point is finished by the next try, which finds the
-    rows there and goes on; after it has ended there is nothing left to do. An image is one row for ever; its first date decides its key.
+    rows there and goes on. Its counts are kept under `archive/images/runs/`: a try after its end gives them again. An image is one row
+    for ever; its first date decides its key.
 
     Args:
         store: the bucket.
@@ -99,17 +100,22 @@ def register(
         outcomes: keys that `upload` returned.
 
     Raises:
-        CountError: what was listed differs from uploaded + already there + refused + left; the landing prefix is as it was.
+        CountError: what was listed differs from uploaded + already there + refused + left, or a batch's outcomes are gone; the landing
+            prefix is as it was.
         VerificationError: an image that was registered has no row.
     """
+    record = f"{ARCHIVE}runs/{run}-{max((batch.started for batch in batches), default=None)}.json"
+    if ended := _ended(store, record):
+        return ended
     try:
         found = [_outcome(fields) for key in outcomes for fields in json.loads(store.read(key))]
     except ServiceError as error:
         if error.status != 404:
             raise
-        # They are removed last of all.
-        log.warning("%s is gone: %s", error.target, GONE)
-        return Registered(0, 0, 0, 0, 0, None, {}, (), ())
+        # Another try of this run may have ended meanwhile.
+        if ended := _ended(store, record):
+            return ended
+        raise CountError(f"{contract.table}: {error.target} is gone, which told of a batch: clear `plan` and all after it") from error
     refused = [outcome for outcome in found if outcome.refused]
     record_refusals(catalog, [_refusal(store, contract, outcome) for outcome in refused])
     taken = [(outcome, outcome.row) for outcome in found if outcome.row is not None]
@@ -135,8 +141,21 @@ def register(
     )
     if counts.read != counts.uploaded + counts.already_there + counts.refused + counts.left:
         raise CountError(f"{contract.table}: {counts.as_facts()} does not add up; the images are still in the landing prefix")
-    asyncio.run(_clear(store, found, [entry.key for entry in store.list(f"{STAGING}{run}/")]))
+    asyncio.run(_clear(store, found))
+    if batches:
+        store.put(record, json.dumps(asdict(counts)).encode(), "application/json")
+    asyncio.run(store.asynchronous().delete([entry.key for entry in store.list(f"{STAGING}{run}/")]))
     return counts
+
+
+def _ended(store: ObjectStore, record: str) -> Registered | None:
+    """What an earlier try of the same run counted, when it came to its end."""
+    if store.stat(record) is None:
+        return None
+    log.info("this run has ended before: its counts are those of %s", record)
+    fields = json.loads(store.read(record))
+    elsewhere = tuple(ElsewhereKnown(**one) for one in fields["elsewhere"])
+    return Registered(**fields | {"elsewhere": elsewhere, "lookalikes": tuple(Pair(**one) for one in fields["lookalikes"])})
 
 
 def _append(catalog: Catalog, contract: Contract, rows: list[dict[str, Any]]) -> int | None:
@@ -169,8 +188,8 @@ def _elsewhere(taken: Iterable[tuple[Outcome, dict[str, Any]]], registered: dict
             yield ElsewhereKnown(row["source"], row["image_id"], row["tag"], known["tag"], first.isoformat())
 
 
-async def _clear(store: ObjectStore, found: Iterable[Outcome], staged: list[str]) -> None:
-    """Move what was landed to `archive/` or `refused/`, unless another object lies there by now, and remove what was staged."""
+async def _clear(store: ObjectStore, found: Sequence[Outcome]) -> None:
+    """Move what was landed to `archive/` or `refused/`, unless another object lies there by now."""
     bulk, slots = store.asynchronous(), asyncio.Semaphore(_MOVES_AT_ONCE)
 
     async def move(key: str, target: str, etag: str) -> None:
@@ -179,12 +198,12 @@ async def _clear(store: ObjectStore, found: Iterable[Outcome], staged: list[str]
                 log.info("left alone: %r is gone, or another one by now", key)
 
     await asyncio.gather(*(move(*one) for one in _moves(found)))
-    await bulk.delete(staged)
 
 
-def _moves(found: Iterable[Outcome]) -> set[tuple[str, str, str]]:
-    """Key, target and ETag of what is to be moved."""
+def _moves(found: Sequence[Outcome]) -> set[tuple[str, str, str]]:
+    """Key, target and ETag of what is to be moved; a manifest of which something is left stays for the next run."""
     moves = set()
+    unfinished = {outcome.source.manifest for outcome in found if outcome.row is None and outcome.refused is None}
     for outcome in found:
         source = outcome.source
         if source.kind == "object" and outcome.row is not None:
@@ -192,7 +211,7 @@ def _moves(found: Iterable[Outcome]) -> set[tuple[str, str, str]]:
             moves.add((source.place, f"{ARCHIVE}{outcome.row['upload_time']:%Y-%m-%d}/{name}", source.etag))
         elif source.kind == "object" and outcome.kept_at:
             moves.add((source.place, outcome.kept_at, source.etag))
-        if source.manifest:
+        if source.manifest and source.manifest not in unfinished:
             name = sha256(f"{source.manifest}/{source.manifest_etag}".encode()).hexdigest()
             moves.add((source.manifest, f"{ARCHIVE}manifests/{name}", source.manifest_etag))
     return moves

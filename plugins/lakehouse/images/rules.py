@@ -39,6 +39,8 @@ def load(path: Path) -> ImageRules:
         ConfigurationError: it holds something that is not known, or of another kind.
     """
     content = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(content, dict) or not all(isinstance(content.get(name, {}), dict | None) for name in ("limits", "http")):
+        raise ConfigurationError(f"{path}: write a mapping, and mappings under limits and http")
     known = {"limits", "formats", "private_metadata", "http"}
     if unknown := sorted(content.keys() - known):
         raise ConfigurationError(f"{path}: unknown {', '.join(unknown)}; write {', '.join(sorted(known))}")
@@ -56,4 +58,7 @@ def _section(kind: type[_Section], content: dict[str, Any] | None, where: str) -
     given, known = content or {}, {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(given.keys() - known):
         raise ConfigurationError(f"{where}: unknown {', '.join(unknown)}; write {', '.join(sorted(known))}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    try:
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{where}: {error}") from error

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse.exceptions import ConfigurationError
 from lakehouse.groups import groups
 from lakehouse.images.keys import STAGING
 from lakehouse.images.manifest import BadLine, read_manifest
@@ -19,6 +20,7 @@ TAGS, SOURCE_SYSTEMS = ("product", "user", "analytics"), ("manual", "batch", "ap
 _BATCH_FILES, _BATCH_BYTES = 500, 512_000_000
 # Stands for the size of what is behind a URL, which nobody knows before it is fetched.
 _URL_SIZE = 4_000_000
+_MANIFEST_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,13 @@ class Batch:
 
 
 def landed(store: ObjectStore, landing: str, labels: Labels) -> Iterator[Source]:
-    """Objects under a landing prefix; those in a folder named as a tag, and in it as a source system, are of that one."""
+    """Objects under a landing prefix; those in a folder named as a tag, and in it as a source system, are of that one.
+
+    Raises:
+        ConfigurationError: the prefix is none: the whole bucket would be taken.
+    """
+    if not landing.endswith("/"):
+        raise ConfigurationError(f"landing is {landing!r}: write a prefix that ends in /")
     for entry in store.list(landing):
         own = labels
         folders = entry.key.removeprefix(landing).split("/")[:-1]
@@ -87,13 +95,23 @@ def in_folder(folder: Path, labels: Labels) -> Iterator[Source]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder of this worker")
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield Source("file", str(path), path.stat().st_size, labels)
+        if path.is_symlink() or not path.is_file():
+            continue
+        name = str(path)
+        if _is_text(name):
+            yield Source("file", name, path.stat().st_size, labels)
+        else:
+            shown = name.encode(errors="surrogateescape").decode(errors="replace")
+            yield Source("bad_line", shown, 0, labels, refused=("bad_name", "its name is not UTF-8"))
 
 
 def in_manifests(store: ObjectStore, prefix: str, labels: Labels) -> Iterator[Source]:
-    """What the manifests under a prefix list; a line that is no use is a source that is refused."""
+    """What the manifests under a prefix list; a line that is no use, or a manifest without any, is a source that is refused."""
     for entry in store.list(prefix):
+        if not 0 < entry.size <= _MANIFEST_BYTES:
+            detail = f"{entry.size} bytes; a manifest has some, and at most {_MANIFEST_BYTES}"
+            yield Source("bad_line", entry.key, 0, labels, "", entry.key, entry.etag, ("bad_manifest", detail))
+            continue
         for line in read_manifest(store.read(entry.key), tags=TAGS, source_systems=SOURCE_SYSTEMS, defaults=asdict(labels)):
             if isinstance(line, BadLine):
                 place = f"{entry.key}, line {line.line}"
@@ -104,7 +122,7 @@ def in_manifests(store: ObjectStore, prefix: str, labels: Labels) -> Iterator[So
 
 
 def plan(store: ObjectStore, run: str, started: datetime, sources: Iterable[Source], *, max_files: int) -> list[Batch]:
-    """Stage the sources in batches for `upload`; what is beyond `max_files` waits, but a manifest is taken whole.
+    """Stage the sources in batches for `upload`; what is beyond `max_files` waits, but a manifest or a folder is taken whole.
 
     Args:
         store: the bucket.
@@ -124,10 +142,19 @@ def plan(store: ObjectStore, run: str, started: datetime, sources: Iterable[Sour
 def _bounded(sources: Iterable[Source], max_files: int) -> Iterator[Source]:
     manifest = ""
     for number, source in enumerate(sources):
-        if number >= max_files and (not source.manifest or source.manifest != manifest):
+        # A folder's files stay, so that the first ones would be taken again and again.
+        if number >= max_files and (source.kind == "object" or (source.manifest and source.manifest != manifest)):
             return
         manifest = source.manifest
         yield source
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def staged(body: bytes) -> list[Source]:

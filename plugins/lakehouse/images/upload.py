@@ -41,15 +41,15 @@ _REQUESTS, _LARGE_REQUESTS, _LARGE_BYTES = 16, 2, 4_000_000
 # URLs that are fetched at once: a host that is slow, or asks for patience, must not hold up what is landed.
 _FETCHES = 32
 _LOGGED_EVERY = 100
-GONE = (
-    "an earlier try of this run ended, or reconcile_images put aside what it had staged. What is still in the landing prefix is taken by "
-    "the next run"
-)
+# A batch that takes longer leaves its rest for the next run, before Airflow ends the task without a word.
+_SECONDS = 1_200
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one source: it has an image, or a refusal, or neither when it was gone or another one by the time it was read.
+    """What became of one source: it has an image, or a refusal, or neither when it is left for the next run.
+
+    Left is what was gone, or another one, by the time it was read, and what a batch had no time for.
 
     Attributes:
         row: the image's row, were it new.
@@ -89,7 +89,7 @@ def upload(store: ObjectStore, catalog: Catalog, contract: Contract, rules: Imag
     except ServiceError as error:
         if error.status != 404:
             raise
-        log.warning("%s is gone: %s", batch.key, GONE)
+        log.warning("%s is gone: an earlier try of this run has ended, or clear `plan` and all after it", batch.key)
         return key
     outcomes = asyncio.run(_upload(store, catalog, contract, rules, batch, sources))
     store.put(key, json.dumps([asdict(outcome) for outcome in outcomes]).encode(), "application/json")
@@ -136,7 +136,8 @@ class _Uploader:
     async def take(self, number: int, source: Source) -> _Taken | Outcome:
         """Bring one image to this machine's disk and look at it."""
         async with self._fetches if source.kind == "url" else self._requests:
-            taken = await self._take(source, self._spool / str(number))
+            in_time = time.monotonic() - self._began < _SECONDS
+            taken = await self._take(source, self._spool / str(number)) if in_time else Outcome(source)
         self._done += 1
         self._refused += isinstance(taken, Outcome) and taken.refused is not None
         if self._done % _LOGGED_EVERY == 0 or self._done == self._batch.files:
@@ -166,20 +167,26 @@ class _Uploader:
             raise RefusedImage("too_large", f"{source.size} bytes, at most {self._rules.limits.max_bytes}")
         if source.kind == "object":
             return await self._bulk.download(source.place, path, source.etag)
-        await asyncio.to_thread(shutil.copyfile, source.place, path, follow_symlinks=False)
+        try:
+            await asyncio.to_thread(shutil.copyfile, source.place, path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        except PermissionError as error:
+            raise RefusedImage("unreadable", "this worker may not read it") from error
         return True
 
     async def _refuse(self, source: Source, path: Path, error: RefusedImage) -> Outcome:
         """Keep what was fetched from elsewhere; an object of the landing prefix is moved by `register`, a local file stays where it is."""
         fetched = path.exists()
-        checksum = _sha256(path) if fetched else hashlib.sha256(f"{source.place}/{source.etag}/{source.size}".encode()).hexdigest()
+        checksum = _sha256(path) if fetched else _sha256_of(source.place, source.etag or source.manifest_etag, source.size)
         kept: str | None = REFUSED + checksum
         if source.kind == "file":
             kept = None
         elif source.kind != "object":
             kept = kept if fetched else None
             if kept:
-                await self._bulk.put_once(kept, path.read_bytes(), "application/octet-stream")
+                async with self._large:
+                    await self._bulk.put(kept, path.read_bytes(), "application/octet-stream")
         log.warning("refused %r: %s, %s", shown(source), error.reason, error)
         return Outcome(source, checksum, refused=(error.reason, str(error)[:200]), kept_at=kept)
 
@@ -219,6 +226,10 @@ class _Uploader:
 def shown(source: Source) -> str:
     """A source as people may see it: a URL without what may be secret in it."""
     return shown_url(source.place) if source.kind == "url" else source.place
+
+
+def _sha256_of(*parts: object) -> str:
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -62,7 +62,7 @@ class ReconcileImagesOperator(LakehouseOperator):
         from lakehouse.contracts import load
         from lakehouse.images.reconcile import Criteria, reconcile
 
-        now, dry_run = datetime.now(UTC), str(self.only_say) == "True"
+        now, dry_run = datetime.now(UTC), str(self.only_say) != "False"
         first_day = (now - timedelta(days=int(self.days_back))).date() if str(self.days_back) not in ("", "None") else None
         table_name = load(Path(self.contract)).table
         compared = reconcile(

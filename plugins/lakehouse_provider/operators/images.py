@@ -100,7 +100,8 @@ class PlanImagesOperator(_ImagesOperator):
 
         labels = Labels(self.tag, self.source_system, self.licence or None)
         store = self.engine[0]
-        yield from landed(store, self.landing, labels)
+        if self.landing:
+            yield from landed(store, self.landing, labels)
         if self.manifests:
             yield from in_manifests(store, self.manifests, labels)
         if self.folder:

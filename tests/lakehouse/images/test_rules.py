@@ -36,6 +36,9 @@ def test_a_url_may_bring_no_more_than_a_file(tmp_path):
     [
         ("limit: {}", r"images\.yaml: unknown limit; write formats, http, limits, private_metadata"),
         ("limits: {max_byte: 1}", r"images\.yaml: limits: unknown max_byte; write .*max_bytes"),
+        ("limits: {max_pixels: 5e7}", r"images\.yaml: limits: max_pixels is '5e7': write a number above 0"),
+        ("limits: [1]", r"images\.yaml: write a mapping, and mappings under limits and http"),
+        ("http: {hosts: example.org}", r"hosts is 'example.org': write a list of texts"),
         ("private_metadata: hide", r"private_metadata is 'hide': write drop or keep"),
         ("formats: [image/tiff]", r"formats image/tiff are not known; write image/gif, image/jpeg"),
         ("http: {hosts: ['https://example.org/']}", r"hosts: 'https://example\.org/'"),
