@@ -76,7 +76,7 @@ UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser 
 TESTS := STATE=var/test PORT_OFFSET=12000 CATALOG=rest
 HIVE_TESTS := STATE=var/test-hive PORT_OFFSET=6000 CATALOG=hive
 
-unit: dev  ## tests that need no service, under a minute
+unit: dev  ## tests that need no service, two minutes
 	@$(UNIT)
 
 test: dev  ## everything: style, types, layers, unit, DAG, integration and browser tests
@@ -97,7 +97,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
 	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
 
-bench: dev  ## our jobs beside their rivals: PART=bronze|ship
+bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery
 	@$(STACK) up
 	@PYTHONPATH=. $(DEV)/python -m bench $(PART)
 
