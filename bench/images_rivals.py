@@ -71,7 +71,7 @@ async def _delete_keys(keys: list[str]) -> None:
         await bulk.delete(keys[start : start + 1_000])
 
 
-def _store():  # type: ignore[no-untyped-def]
+def _store():
     from lakehouse_provider.hooks.object_store import ObjectStoreHook
 
     return ObjectStoreHook().store
@@ -125,7 +125,7 @@ def _put_boto3(folder: str, number: str, threads: str) -> None:
         _timed(len(bodies), lambda: list(pool.map(put, range(len(bodies)), bodies)))
 
 
-def _boto3(config):  # type: ignore[no-untyped-def]
+def _boto3(config):
     import boto3
     from airflow.sdk import BaseHook
 
