@@ -176,17 +176,13 @@ class _Uploader:
         return True
 
     async def _refuse(self, source: Source, path: Path, error: RefusedImage) -> Outcome:
-        """Keep what was fetched from elsewhere; an object of the landing prefix is moved by `register`, a local file stays where it is."""
+        """Keep what was fetched; an object of the landing prefix is moved by `register`, a local file stays where it is."""
         fetched = path.exists()
         checksum = _sha256(path) if fetched else _sha256_of(source.place, source.etag or source.manifest_etag, source.size)
-        kept: str | None = REFUSED + checksum
-        if source.kind == "file":
-            kept = None
-        elif source.kind != "object":
-            kept = kept if fetched else None
-            if kept:
-                async with self._large:
-                    await self._bulk.put(kept, path.read_bytes(), "application/octet-stream")
+        kept = REFUSED + checksum if source.kind == "object" or (source.kind == "url" and fetched) else None
+        if kept and source.kind == "url":
+            async with self._large:
+                await self._bulk.put(kept, path.read_bytes(), "application/octet-stream")
         log.warning("refused %r: %s, %s", shown(source), error.reason, error)
         return Outcome(source, checksum, refused=(error.reason, str(error)[:200]), kept_at=kept)
 
