@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import hashlib
 import random
 import time
@@ -26,6 +27,10 @@ from lakehouse.exceptions import ServiceError, TransientError, VerificationError
 from lakehouse.objects import ObjectStore, StoredObject
 
 _Result = TypeVar("_Result")
+# The client's threads let go of their last results a moment after we have taken them; one that does so while Python shuts down aborts the
+# process, after all its work is done (pyo3-async-runtimes #40; 1 of 25 short programs here, none of 60 with this). Airflow ends its tasks
+# without that step.
+atexit.register(time.sleep, 0.2)
 # Seconds: a store that is restarted is back soon.
 _PATIENCE, _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 0.2, 5.0
 _CHUNK = 1 << 20
