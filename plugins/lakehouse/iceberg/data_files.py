@@ -24,7 +24,7 @@ from lakehouse.iceberg.schema import to_table_types
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 128 << 20
-_SMALL_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 16
 
 
 def write_data_files(table: Table, pieces: Iterable[pa.Table | pa.RecordBatch], *, chunk_bytes: int = CHUNK_BYTES) -> list[DataFile]:
@@ -69,12 +69,17 @@ def _joined(pieces: Iterable[pa.Table | pa.RecordBatch]) -> Iterator[pa.Table]:
     for piece in pieces:
         data = pa.Table.from_batches([piece]) if isinstance(piece, pa.RecordBatch) else piece
         if waiting and (size >= _SMALL_BYTES or data.schema != waiting[0].schema):
-            yield pa.concat_tables(waiting)
+            yield _one(waiting)
             waiting, size = [], 0
         waiting.append(data)
         size += data.nbytes
     if waiting:
-        yield pa.concat_tables(waiting)
+        yield _one(waiting)
+
+
+def _one(pieces: list[pa.Table]) -> pa.Table:
+    """Small pieces copied together, because each chunk of a column costs as much as a row; a large one as it is."""
+    return pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces).combine_chunks()
 
 
 def _sorted(table: Table, data: pa.Table) -> pa.Table:
