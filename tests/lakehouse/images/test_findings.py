@@ -33,7 +33,7 @@ def test_the_table_says_how_many_what_was_done_and_the_first_keys_escaped() -> N
     for number in range(4):
         found.add(Found(Finding.FOREIGN_OBJECT, f"raw/images/|{number}\n<b>", action=Action.KEPT if number else Action.MOVED))
     lines = found.table().splitlines()
-    assert lines[2:] == [r"| foreign\_object | 4 | moved 1, kept 3 | " + ", ".join(rf"raw/images/\|{n} \<b\>" for n in range(3)) + ", … |"]
+    assert lines[2:] == ["| foreign_object | 4 | moved 1, kept 3 | " + ", ".join(rf"raw/images/\|{n} \<b\>" for n in range(3)) + ", … |"]
     assert Findings().table().startswith("Nothing was found")
 
 
