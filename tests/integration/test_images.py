@@ -260,11 +260,12 @@ def test_a_run_that_is_killed_in_every_step_ends_in_one_row_and_one_object_for_e
         "in the middle of the upload": ("PUT", f"/{keys.IMAGES}", 5, 0),
         "between upload and commit": ("GET", f"/{keys.STAGING}.*/outcome-", 1, 0),
         "between commit and archive": ("PUT", f"/{keys.ARCHIVE}", 1, 12),
-        "in the middle of the archive": ("POST", r"\?delete", 4, 12),
+        # Moves go side by side, so that how many the step before has done is not known.
+        "in the middle of the archive": ("POST", r"\?delete", 1, 12),
     }
     for step, (verb, path, nth, rows) in steps.items():
         proxy.heal()
-        fault = proxy.add(verb, path, nth=nth, after=kill, drop=True)
+        fault = proxy.add(verb, path, nth=nth, before=kill, drop=True)
         running.append(start_process(landing, batches, proxy.url))
         _, errors = running[-1].communicate(timeout=90)
         assert (running[-1].returncode, fault.seen >= nth, len(landing.rows())) == (-9, True, rows), (step, errors[-2000:])
