@@ -61,10 +61,7 @@ class RunbookLink(BaseOperatorLink):
 
 def operations_url(superset_conn_id: str, table: str) -> str:
     """Superset's operations board, filtered to a table; "" where there is no Superset, or nobody said how browsers reach it."""
-    try:
-        superset = public_url(BaseHook.get_connection(superset_conn_id))
-    except AirflowNotFoundException:
-        return ""
+    superset = _address(superset_conn_id)
     # Superset's native filters in RISON, under the filter's id in include/dashboards/superset/dashboards/lakehouse_operations.yaml.
     name, value = "NATIVE_FILTER-table", table.replace("!", "!!").replace("'", "!'")
     chosen = f"(extraFormData:(filters:!((col:table_name,op:IN,val:!('{value}')))),filterState:(value:!('{value}')),id:{name})"
@@ -73,11 +70,16 @@ def operations_url(superset_conn_id: str, table: str) -> str:
 
 def gallery_url(gallery_conn_id: str, days: Sequence[str]) -> str:
     """The gallery, filtered to upload days; "" where there is none, or nobody said how browsers reach it."""
+    gallery = _address(gallery_conn_id)
+    return f"{gallery}/?from={days[0]}&to={days[-1]}" if gallery and days else gallery
+
+
+def _address(conn_id: str) -> str:
+    """How browsers reach what a connection leads to; "" where there is no such connection, or it does not say."""
     try:
-        gallery = public_url(BaseHook.get_connection(gallery_conn_id))
+        return public_url(BaseHook.get_connection(conn_id))
     except AirflowNotFoundException:
         return ""
-    return f"{gallery}/?from={days[0]}&to={days[-1]}" if gallery and days else gallery
 
 
 def runbook_url(dag_id: str) -> str:
