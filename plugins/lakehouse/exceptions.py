@@ -88,3 +88,9 @@ class ChecksFailedError(LakehouseError):
     """Checks of severity error failed, or a service level marked as an error was missed."""
 
     runbook_anchor = "checks-failed"
+
+
+class PruneLimitError(LakehouseError):
+    """More objects would be removed than the limit allows; none was."""
+
+    runbook_anchor = "prune-limit"

@@ -31,6 +31,7 @@ RUNS = {
     "bronze_option_ticks": {"date": YESTERDAY.isoformat(), "days": 30, "rows": ROWS},
     "daily_option_summary": {},
     "sync_dashboards": {},
+    "dashboard_drift": {},
     "quality_and_service_levels": {},
 }
 

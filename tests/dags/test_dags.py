@@ -27,6 +27,7 @@ DAG_IDS = {
     "upload_images",
     "reconcile_images",
     "sync_dashboards",
+    "dashboard_drift",
     "quality_and_service_levels",
 }
 HEAVY = {"pyspark", "pyarrow", "pyiceberg", "pandas", "PIL", "boto3", "duckdb", "opensearchpy", "trino"}

@@ -11,7 +11,7 @@ from include import assets
 from include.logs import to_row
 from include.spark.option_ticks import TICK_SCHEMA
 from lakehouse.contracts import Contract, load_folder
-from lakehouse.dashboards.superset import read_folder
+from lakehouse.dashboards.superset.files import read_folder
 from lakehouse.iceberg.schema import partition_spec, schema, sort_order
 from lakehouse.jsonlines import parse_lines
 from lakehouse.ops.tables import CONTRACTS as OPS

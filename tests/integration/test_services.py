@@ -164,7 +164,7 @@ def test_an_identity_of_opensearch_may_not_do_more_than_it_needs(
 
 
 def test_the_viewer_of_superset_may_not_import(stack: Installation) -> None:
-    from lakehouse.dashboards.superset import SupersetClient
+    from lakehouse.dashboards.superset.client import SupersetClient
     from lakehouse.exceptions import ServiceError
 
     viewer = SupersetClient(f"http://127.0.0.1:{stack.ports['superset']}", "viewer", stack.secrets["SUPERSET_VIEWER_PASSWORD"])

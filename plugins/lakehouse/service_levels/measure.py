@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import yaml
 
-from lakehouse.dashboards.superset import SupersetClient
+from lakehouse.dashboards.superset.client import SupersetClient
+from lakehouse.dashboards.superset.verify import charts_of, run_chart
 from lakehouse.exceptions import ConfigurationError, LakehouseError
 from lakehouse.opensearch.client import OpenSearchClient
 from lakehouse.quality.checks import Cursor
@@ -121,12 +122,12 @@ def _trino_query(services: Services, options: dict[str, Any]) -> tuple[float, st
 
 
 def _charts(services: Services, slug: str) -> list[tuple[int, str]]:
-    return [(chart["id"], chart["slice_name"]) for chart in services.superset.charts_of(slug)]
+    return [(chart["id"], chart["slice_name"]) for chart in charts_of(services.superset, slug)]
 
 
 def _draw(services: Services, chart_id: int, name: str) -> None:
     """Run a chart; an error that came quickly is no good timing."""
-    result = services.superset.run_chart(chart_id, name)
+    result = run_chart(services.superset, chart_id, name)
     if result.error or not result.rows:
         raise LakehouseError(f"chart {name}: {result.error or 'no rows'}")
 

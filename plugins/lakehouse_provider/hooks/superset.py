@@ -10,7 +10,7 @@ from airflow.sdk import BaseHook
 from lakehouse_provider.hooks.extras import base_url, public_url, read_extras
 
 if TYPE_CHECKING:
-    from lakehouse.dashboards.superset import SupersetClient
+    from lakehouse.dashboards.superset.client import SupersetClient
 
 
 class SupersetHook(BaseHook):
@@ -37,7 +37,7 @@ class SupersetHook(BaseHook):
     @cached_property
     def client(self) -> SupersetClient:
         """The client; it signs in at its first call."""
-        from lakehouse.dashboards.superset import SupersetClient
+        from lakehouse.dashboards.superset.client import SupersetClient
 
         connection = self.get_connection(self.conn_id)
         verify = read_extras(connection, ca_certs=None)["ca_certs"] or True

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unittest.mock import create_autospec
 
 import pytest
 import yaml
 
-from lakehouse.dashboards.superset import ChartResult, SupersetClient, read_folder, sync
+from lakehouse.dashboards.superset.files import read_folder
 from lakehouse.exceptions import ConfigurationError
 
 VARIABLES = {"TRINO_URI": "trino://x@127.0.0.1:8080/hive_prod"}
@@ -91,25 +90,3 @@ def test_a_dataset_that_only_a_filter_reads_is_used_and_a_filter_of_time_needs_n
     other = DATASET | {"uuid": "u-values", "table_name": "values"}
     board = filtered_by({"datasetUuid": "u-values", "column": {"name": "symbol"}}, {})
     assert "datasets/lake/values.yaml" in read(tmp_path, {"datasets/lake/values.yaml": other, "dashboards/board.yaml": board})
-
-
-@pytest.mark.parametrize(
-    ("place", "result", "failed"),
-    [
-        pytest.param({}, ChartResult("Volume", 1), [], id="rows"),
-        pytest.param({}, ChartResult("Volume", 0), ["Volume"], id="no rows where there must be some"),
-        pytest.param({"mayBeEmpty": True}, ChartResult("Volume", 0), [], id="no rows where none is good news"),
-        pytest.param({"mayBeEmpty": True}, ChartResult("Volume", 0, "no such table"), ["Volume"], id="an error where none is good news"),
-        pytest.param({"mayBeEmpty": True}, None, ["Volume"], id="not on the board where none is good news"),
-    ],
-)
-def test_a_chart_without_rows_fails_unless_its_place_says_that_it_may_be_empty(tmp_path, place, result, failed):
-    meta = BOARD["position"]["C"]["meta"] | place
-    live = read(tmp_path, {"dashboards/board.yaml": BOARD | {"position": {"C": {"type": "CHART", "meta": meta}}}})
-    client, viewer = create_autospec(SupersetClient, instance=True), create_autospec(SupersetClient, instance=True)
-    client.export.return_value = live
-    viewer.public_url = "http://superset"
-    viewer.charts_of.return_value = [{"id": 7, "slice_name": "Volume"}] if result else []
-    viewer.run_chart.return_value = result
-    (board,) = sync(client, viewer, tmp_path, VARIABLES).dashboards
-    assert [chart.name for chart in board.failed] == failed

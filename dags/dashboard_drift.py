@@ -1,0 +1,37 @@
+"""# dashboard_drift
+Says every morning what someone changed in Superset's pages since the last apply, field by field, and who did. It changes nothing by
+itself. With the param `then` it reverts the edits (the files are written over them, a backup is kept) or accepts them: then it makes a
+patch of the files under `include/dashboards/superset/`, for `git apply` and a commit.
+
+**Inputs**: the files, the record of the last apply, Superset. **Output**: the table in the log, or the patch.
+
+**On call**: drift is no failure. A red task means that Superset or the object store did not answer, or that a file is wrong.
+Runbook: [dashboard_drift](/lakehouse/runbooks/dashboard_drift)
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param
+
+from dags._policy import START_DATE, default_args
+from include.assets import SUPERSET_FOLDER, Tag
+from lakehouse_provider.operators.dashboards import SupersetDriftOperator
+
+with DAG(
+    "dashboard_drift",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("0 5 * * *", timezone="UTC"),
+    start_date=START_DATE,
+    catchup=False,
+    tags=[Tag.DASHBOARDS, Tag.OPERATIONS],
+    max_active_runs=1,
+    params={
+        "then": Param(
+            "report",
+            enum=["report", "revert", "accept"],
+            description="What to do with edits: only report them, write the files over them, or make a patch of the files that has them",
+        )
+    },
+    default_args=default_args(),
+):
+    SupersetDriftOperator(task_id="superset", folder=SUPERSET_FOLDER, then="{{ params.then }}")

@@ -1,0 +1,1 @@
+"""Superset 6.1: its session, its folder of files, and what of it the sync knows."""

@@ -1,0 +1,107 @@
+"""Databases, datasets, charts and dashboards: read by Superset's exports, written by its assets import.
+
+Sources, in apache-superset 6.1.0: `superset/importexport/api.py`, `superset/commands/importers/v1/assets.py` (one transaction; with
+`sparse` what is not in the bundle is looked up), `superset/commands/dashboard/export.py`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from lakehouse.dashboards.objects import Document, Key, Live
+from lakehouse.dashboards.superset.client import SupersetClient
+from lakehouse.dashboards.superset.files import ASSETS
+from lakehouse.dashboards.superset.normal import for_import, name_of, normalise
+
+_RESOURCES = {"databases": "database", "datasets": "dataset", "charts": "chart", "dashboards": "dashboard"}
+_COLUMNS = ("id", "uuid", "changed_on_utc", "changed_by.first_name", "changed_by.last_name", "is_managed_externally")
+_PAGES = {
+    "databases": "/databaseview/list/",
+    "datasets": "/explore/?datasource_type=table&datasource_id={id}",
+    "charts": "/explore/?slice_id={id}",
+    "dashboards": "/superset/dashboard/{id}/",
+}
+_IDS_A_CALL = 200
+
+
+class Assets:
+    """The part of Superset that has an export format.
+
+    Args:
+        client: identity with the right to export and import.
+        passwords: of the databases that the files name.
+    """
+
+    kinds = ASSETS
+    together = True
+
+    def __init__(self, client: SupersetClient, passwords: Mapping[Key, str]) -> None:
+        self._client, self._passwords = client, passwords
+
+    def live(self, keys: Collection[Key]) -> dict[Key, Live]:
+        """Those of the keys that exist, in their normal form."""
+        listed = {kind: {str(entry["uuid"]): entry for entry in self._client.list(_RESOURCES[kind], _COLUMNS)} for kind in self.kinds}
+        charts = {entry["id"]: uuid for uuid, entry in listed["charts"].items()}
+        missing = {key for key in keys if key.id in listed[key.kind]}
+        found: dict[Key, Live] = {}
+        for kind in reversed(self.kinds):  # a board's export has its charts, a chart's has its dataset, a dataset's its database
+            wanted = [listed[kind][key.id]["id"] for key in missing if key.kind == kind]
+            for document in self._export(kind, sorted(wanted)):
+                key = Key(document[0], str(document[1]["uuid"]))
+                if key in missing:
+                    missing.remove(key)
+                    entry = listed[key.kind][key.id]
+                    # Not in exports, though an import takes it.
+                    managed = {"is_managed_externally": True} if entry.get("is_managed_externally") else {}
+                    found[key] = Live(
+                        normalise(document[1], charts) | managed,
+                        name_of(document[1]),
+                        self._client.public_url + _PAGES[key.kind].format(id=entry["id"]),
+                        _editor(entry),
+                        str(entry.get("changed_on_utc") or "")[:16].replace("T", " "),
+                    )
+        return found
+
+    def _export(self, kind: str, ids: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for start in range(0, len(ids), _IDS_A_CALL):
+            some = ",".join(map(str, ids[start : start + _IDS_A_CALL]))
+            content = self._client.request("GET", f"/api/v1/{_RESOURCES[kind]}/export/?q=!({some})", timeout=(5, 300)).content
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for name in archive.namelist():
+                    if name.count("/") >= 2 and (folder := name.split("/")[1]) in self.kinds:
+                        yield folder, yaml.load(archive.read(name), _LOADER)  # noqa: S506  # both are safe loaders
+
+    def write(self, documents: Mapping[Key, Document]) -> None:
+        """Import these documents and no other, over whatever is live."""
+        bundle, paths = io.BytesIO(), {key: f"{key.kind}/{key.id}.yaml" for key in documents}
+        with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("bundle/metadata.yaml", yaml.safe_dump({"version": "1.0.0", "type": "assets"}))
+            for key, document in documents.items():
+                archive.writestr(f"bundle/{paths[key]}", yaml.dump(for_import(document), Dumper=_DUMPER, sort_keys=False))
+        passwords = {paths[key]: self._passwords[key] for key in documents if self._passwords.get(key)}
+        files = {"bundle": ("bundle.zip", bundle.getvalue(), "application/zip")}
+        form = {"sparse": "true", "passwords": json.dumps(passwords)}
+        self._client.request("POST", "/api/v1/assets/import/", files=files, data=form, timeout=(5, 300))
+
+    def delete(self, key: Key) -> None:
+        """Remove one object."""
+        resource = _RESOURCES[key.kind]
+        for entry in self._client.list(resource, ("id", "uuid")):
+            if str(entry["uuid"]) == key.id:
+                self._client.request("DELETE", f"/api/v1/{resource}/{entry['id']}", accept=(404,))
+
+
+def _editor(entry: Mapping[str, Any]) -> str:
+    by = entry.get("changed_by") or {}
+    return f"{by.get('first_name') or ''} {by.get('last_name') or ''}".strip()
+
+
+# libyaml's loader and dumper, where PyYAML has them, take a tenth of the time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -1,0 +1,189 @@
+"""Plan, back up, apply, read back; prune; restore. The same for every service, which says in its parts how it is read and written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from lakehouse.dashboards.objects import Document, Key, Live, Part, Target, Wanted
+from lakehouse.dashboards.plan import Action, Change, Plan, make_plan
+from lakehouse.dashboards.record import Backup, Memory, Record, Recorded
+from lakehouse.exceptions import PruneLimitError, ServiceError, VerificationError
+
+log = logging.getLogger(__name__)
+
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Written:
+    """Outcome of an apply: the keys that were written, and the backup of what was there (empty: nothing was touched)."""
+
+    keys: tuple[Key, ...]
+    backup: str
+
+
+class Sync:
+    """One service, its files and its memory.
+
+    Args:
+        target: the service.
+        memory: its record and backups.
+        point: called with the name of each step before it is done; tests stop there.
+    """
+
+    def __init__(self, target: Target, memory: Memory, *, point: Callable[[str], object] = str) -> None:
+        self._target, self._memory, self._point = target, memory, point
+        self._order = tuple(kind for part in target.parts for kind in part.kinds)
+
+    def plan(self) -> Plan:
+        """What an apply would do; nothing is written."""
+        return self._compare(self._memory.record())[0]
+
+    def _compare(self, record: Record) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
+        wanted = self._target.wanted()
+        live = self._live(wanted.keys() | record.applied.keys())
+        return make_plan(wanted, live, record, self._target.user, self._order), wanted, live
+
+    def apply(self, *, overwrite_drift: bool = False) -> tuple[Plan, Written]:
+        """Bring the service to what the files say; what a person edited since the last apply is left alone unless told otherwise.
+
+        Returns:
+            The plan as it was before, and what was done.
+
+        Raises:
+            ServiceError: the service refused an object, after everything that does not depend on it was written.
+            VerificationError: it took all, and reads back differently.
+        """
+        record = self._memory.record()
+        plan, wanted, live = self._compare(record)
+        keys = [change.key for change in plan.writes(overwrite_drift=overwrite_drift)]
+        if not keys:
+            self._remember(record, plan, live)
+            return plan, Written((), "")
+        self._point("back up")
+        backup = self._memory.back_up({key: live.get(key) for key in keys})
+        log.info("backup %s keeps what is live of the %d objects that are touched", backup, len(keys))
+        self._point("note what is begun")
+        record = replace(record, pending=record.pending | frozenset(keys))
+        self._memory.write_record(record)
+        left: Collection[Key] = keys
+        for _ in range(_ROUNDS):
+            # Twice, because a later write may touch an earlier object: an import makes its user an owner.
+            self._write({key: wanted[key].content for key in left})
+            record = record.with_secrets({key: wanted[key] for key in left})
+            self._point("read back")
+            after, _, live = self._compare(record)
+            differing = [change for change in after.of(Action.CREATE, Action.CHANGE, Action.DRIFTED) if change.key in keys]
+            left = [change.key for change in differing]
+            if not left:
+                break
+        self._point("note what is done")
+        self._remember(record, after, live)
+        if left:
+            shown = "\n  ".join(f"{c.key.kind} {c.name}: {c.action} {', '.join(d.path for d in c.differences)}" for c in differing)
+            raise VerificationError(f"{self._target.name} took the write, but reads back differently:\n  {shown}\nthe backup is {backup}")
+        return plan, Written(tuple(keys), backup)
+
+    def _remember(self, record: Record, plan: Plan, live: Mapping[Key, Live]) -> None:
+        """Whatever is live as its file says is what was applied last, whoever wrote it; what is gone on both sides is forgotten."""
+        same = {change.key: Recorded(change.name, live[change.key].content) for change in plan.of(Action.UNCHANGED)}
+        known = {change.key for change in plan.changes}
+        kept = {key: entry for key, entry in record.applied.items() if key in known}
+        new = replace(record, applied=kept | same, pending=record.pending & known - same.keys())
+        if new != self._memory.record():
+            self._memory.write_record(new)
+
+    def prune(self, keys: Collection[Key], *, limit: int) -> tuple[tuple[Change, ...], str]:
+        """Remove orphaned objects that nobody edited since we applied them.
+
+        Args:
+            keys: what was approved; an object that is no orphan any more, or was edited since, stays.
+            limit: at most so many.
+
+        Returns:
+            What was removed, and the backup of it.
+
+        Raises:
+            PruneLimitError: there are more than `limit`; nothing was removed.
+        """
+        record = self._memory.record()
+        plan, _, live = self._compare(record)
+        doomed = tuple(change for change in plan.of(Action.ORPHANED) if change.key in keys and not change.differences)
+        if len(doomed) > limit:
+            raise PruneLimitError(f"{len(doomed)} objects would be removed, the limit is {limit}: raise the param if that is meant")
+        if not doomed:
+            return (), ""
+        backup = self._memory.back_up({change.key: live[change.key] for change in doomed})
+        for part in reversed(self._target.parts):
+            for change in sorted((c for c in doomed if c.key.kind in part.kinds), key=lambda c: -part.kinds.index(c.key.kind)):
+                self._point(f"delete {change.key}")
+                part.delete(change.key)
+        gone = {change.key for change in doomed}
+        if still := sorted(map(str, self._live(gone))):
+            raise VerificationError(f"{self._target.name} took the removal, but still has {', '.join(still)}; the backup is {backup}")
+        self._memory.write_record(replace(record, applied={key: entry for key, entry in record.applied.items() if key not in gone}))
+        return doomed, backup
+
+    def restore(self, name: str) -> tuple[Backup, str]:
+        """Bring the objects of a backup back to what they were; what was created since is left. The record stays as it is: to the
+        next sync the restored objects are edits by hand, which it reports and leaves alone.
+
+        Returns:
+            The backup, and the name of a new one of what was live just before.
+
+        Raises:
+            ConfigurationError: there is no such backup.
+            VerificationError: an object reads back differently.
+        """
+        backup = self._memory.backup(name)
+        before = {key: live for key, live in backup.objects.items() if live}
+        now = self._live(before)
+        as_files = {key: Wanted(live.content, live.name) for key, live in before.items()}
+        changes = make_plan(as_files, now, Record(pending=frozenset(before)), "", self._order)
+        writes = [change.key for change in changes.writes(overwrite_drift=True)]
+        if not writes:
+            return backup, ""
+        newer = self._memory.back_up({key: now.get(key) for key in writes})
+        self._write({key: before[key].content for key in writes})
+        after = make_plan(as_files, self._live(before), Record(pending=frozenset(before)), "", self._order)
+        if left := after.writes(overwrite_drift=True):
+            raise VerificationError(f"restored, but these read back differently: {', '.join(f'{c.key.kind} {c.name}' for c in left)}")
+        return backup, newer
+
+    def _live(self, keys: Collection[Key]) -> dict[Key, Live]:
+        found: dict[Key, Live] = {}
+        for part in self._target.parts:
+            if mine := [key for key in keys if key.kind in part.kinds]:
+                found |= part.live(mine)
+        return found
+
+    def _write(self, documents: Mapping[Key, Document]) -> None:
+        """Write in order; what is refused is tried once more after the rest, because it may need what comes later."""
+        batches = list(self._batches(documents))
+        for turn in range(_ROUNDS):
+            refused: list[tuple[Part, dict[Key, Document], ServiceError]] = []
+            for part, batch in batches:
+                self._point(f"write {', '.join(sorted({key.kind for key in batch}))}")
+                try:
+                    part.write(batch)
+                except ServiceError as error:
+                    refused.append((part, batch, error))
+                else:
+                    log.info("wrote %d objects: %s", len(batch), ", ".join(sorted({key.kind for key in batch})))
+            if not refused:
+                return
+            batches = [(part, batch) for part, batch, _ in refused]
+            if turn == _ROUNDS - 1:
+                first = refused[0][2]
+                shown = "\n  ".join(f"{', '.join(map(str, batch))}: {error}" for _, batch, error in refused)
+                raise ServiceError(
+                    f"{self._target.name} refused a part; the rest was written:\n  {shown}", status=first.status, target=first.target
+                )
+
+    def _batches(self, documents: Mapping[Key, Document]) -> Iterator[tuple[Part, dict[Key, Document]]]:
+        for part in self._target.parts:
+            keys = sorted((key for key in documents if key.kind in part.kinds), key=lambda key: (part.kinds.index(key.kind), key.id))
+            for group in [keys] if part.together and keys else [[key] for key in keys]:
+                yield part, {key: documents[key] for key in group}

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakehouse.dashboards.objects import Document, Key
+from lakehouse.dashboards.plan import Action
+from lakehouse.dashboards.record import Memory
+from lakehouse.dashboards.sync import Sync
+from lakehouse.exceptions import ConfigurationError, ServiceError
+from tests.lakehouse.dashboards.services import DictPart, DictStore, DictTarget
+
+BOARD, CHART, ROLE = Key("boards", "b"), Key("charts", "c"), Key("roles", "r")
+
+
+def service() -> tuple[DictTarget, DictStore]:
+    there: dict[Key, Document] = {}
+    parts = DictPart(("charts", "boards"), together=True, there=there), DictPart(("roles",), there=there)
+    return DictTarget({key: {"text": key.id} for key in (BOARD, CHART, ROLE)}, parts), DictStore()
+
+
+def sync(target: DictTarget, store: DictStore, **options: object) -> Sync:
+    return Sync(target, Memory(store, "here"), **options)
+
+
+def test_parts_are_written_in_their_order_together_or_one_by_one():
+    target, store = service()
+    target.files[Key("roles", "a")] = {}
+    sync(target, store).apply()
+    assert target.parts[0].calls == [f"write {BOARD} write {CHART}"]
+    assert target.parts[1].calls == ["write roles/a", "write roles/r"]
+
+
+def test_what_needs_a_later_object_is_tried_once_more():
+    target, store = service()
+    target.parts[0].needs[BOARD] = ROLE
+    sync(target, store).apply()
+    assert sync(target, store).plan().counts()["unchanged"] == 3
+
+
+def test_what_stays_refused_is_named_and_the_rest_is_written():
+    target, store = service()
+    target.parts[0].needs[CHART] = Key("charts", "nowhere")
+    with pytest.raises(ServiceError, match=r"service refused a part; the rest was written:\n  .*charts/c needs charts/nowhere") as caught:
+        sync(target, store).apply()
+    assert caught.value.status == 422
+    assert ROLE in target.parts[1].there
+    del target.parts[0].needs[CHART]
+    sync(target, store).apply()
+    assert sync(target, store).plan().counts()["unchanged"] == 3
+
+
+def test_orphans_are_removed_in_the_reverse_order_of_writing():
+    target, store = service()
+    sync(target, store).apply()
+    target.files.clear()
+    removed, _ = sync(target, store).prune({BOARD, CHART, ROLE}, limit=3)
+    assert {change.key for change in removed} == {BOARD, CHART, ROLE}
+    assert [call for part in reversed(target.parts) for call in part.calls if "delete" in call] == [
+        f"delete {ROLE}",
+        f"delete {BOARD}",
+        f"delete {CHART}",
+    ]
+
+
+def test_what_was_never_applied_from_here_is_no_orphan():
+    target, store = service()
+    target.parts[1].there[Key("roles", "theirs")] = {}
+    sync(target, store).apply()
+    assert sync(target, store).plan().of(Action.ORPHANED) == ()
+
+
+def test_a_damaged_record_is_named_with_what_to_do():
+    target, store = service()
+    store.objects["here/applied.json"] = b"{"
+    with pytest.raises(ConfigurationError, match=r"here/applied\.json is no record .* remove it"):
+        sync(target, store).plan()
+
+
+TEXTS = st.sampled_from(["a", "b", "c"])
+SIDES = st.dictionaries(st.sampled_from([BOARD, CHART, ROLE]), TEXTS)
+
+
+class KilledError(Exception):
+    pass
+
+
+@given(first=SIDES, edits=SIDES, second=SIDES, steps=st.integers(0, 8), overwrite=st.booleans())
+def test_whatever_was_edited_and_wherever_it_was_killed_the_next_apply_loses_no_edit_and_settles(first, edits, second, steps, overwrite):
+    """Files, edits by hand, other files, a kill after some steps of an apply, and an apply that ends."""
+    target, store = service()
+    target.files = {key: {"text": text} for key, text in first.items()}
+    sync(target, store).apply()
+    for key, text in edits.items():
+        target.parts[0].there[key] = {"text": text}
+    target.files = {key: {"text": text} for key, text in second.items()}
+
+    left = steps
+
+    def stop(name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KilledError
+
+    before = dict(target.parts[0].there)
+    with contextlib.suppress(KilledError):
+        sync(target, store, point=stop).apply(overwrite_drift=overwrite)
+    sync(target, store).apply(overwrite_drift=overwrite)
+    after = dict(target.parts[0].there)
+    plan = sync(target, store).plan()
+    assert not plan.of(Action.CREATE, Action.CHANGE)
+    memory = Memory(store, "here")
+    assert not memory.record().pending
+    kept = [backup.objects for backup in map(memory.backup, memory.backups())]
+    for key, document in before.items():
+        # Nothing that was live is lost: it is live still, or in a backup.
+        assert after.get(key) == document or any(key in objects and objects[key] and objects[key].content == document for objects in kept)
+        if not overwrite and key in first and key in second and document != {"text": first[key]} and document != {"text": second[key]}:
+            assert after[key] == document
+    if overwrite:
+        assert {key: after.get(key) for key in target.files} == target.files
