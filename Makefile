@@ -66,8 +66,12 @@ lint: dev  ## check style, types and folder rules
 
 CONTRACTS := $(DEV)/python -m lakehouse.contracts.lint include/contracts plugins/lakehouse/ops/contracts --docs docs/tables
 
-lint-content: dev  ## check contracts and their pages, offline
+BOARDS := $(DEV)/python -m lakehouse.dashboards lint include/dashboards/superset --variable TRINO_URI \
+          --contracts include/contracts --contracts plugins/lakehouse/ops/contracts
+
+lint-content: dev  ## check contracts, their pages, and boards, offline
 	@$(CONTRACTS)
+	@$(BOARDS)
 
 tables: dev  ## write docs/tables from the contracts
 	@$(CONTRACTS) --write
@@ -87,7 +91,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'lint=$(DEV)/ruff check . && $(DEV)/ruff format --check .' \
 	  'types=$(DEV)/mypy' \
 	  'layers=PYTHONPATH=. $(DEV)/lint-imports' \
-	  'content=$(CONTRACTS)' \
+	  'content=$(CONTRACTS) && $(BOARDS)' \
 	  'unit=$(UNIT) --ignore=tests/dags' \
 	  'dags=PYTHONPATH=. $(DEV)/pytest -q tests/dags -m "not integration"' \
 	  'stack=$(TESTS) $(STACK) up' \
@@ -97,7 +101,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
 	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
 
-bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery
+bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery|dashboards
 	@$(STACK) up
 	@PYTHONPATH=. $(DEV)/python -m bench $(PART)
 

@@ -7,7 +7,7 @@ import sys
 
 from bench.harness import write_results
 
-PARTS = ("bronze", "ship", "images", "gallery")
+PARTS = ("bronze", "ship", "images", "gallery", "dashboards")
 
 
 def main(parts: list[str]) -> int:

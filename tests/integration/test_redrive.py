@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lakehouse.opensearch.client import OpenSearchClient
-from stack.airflow_api import FINISHED, AirflowApi, parse_time, polling
+from stack.airflow_api import AirflowApi, polling
 from stack.installation import Installation
 from stack.report import query
+from tests.integration.airflow_runs import run_to_end
 
 pytestmark = pytest.mark.integration
 
@@ -34,41 +35,15 @@ def broken_index(admin: OpenSearchClient) -> Iterator[str]:
     admin.request("PUT", f"/{INDEX}/_settings", json={"index.default_pipeline": None})
 
 
-def _run(api: AirflowApi, dag_id: str, conf: dict[str, Any] | None = None, *, answer: str = "") -> str:
-    """Run a DAG to its end, answering when it asks; returns its state."""
-    api.unpause(dag_id)
-    run_id = api.trigger(dag_id, conf)
-    with polling(240, f"{dag_id} did not finish") as ticks:
-        for _ in ticks:
-            state = str(api.run(dag_id, run_id)["state"])
-            if state in FINISHED:
-                return state
-            if answer:
-                _answer(api, dag_id, run_id, answer)
-    raise AssertionError
-
-
-def _answer(api: AirflowApi, dag_id: str, run_id: str, answer: str) -> None:
-    asked = api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/hitlDetails")["hitl_details"]
-    for question in asked:
-        # Airflow takes an answer that comes before its scheduler saw the task wait for a failure: no person is that fast.
-        old_enough = datetime.now(UTC) - parse_time(question["created_at"]) > timedelta(seconds=4)
-        if not question["response_received"] and old_enough:
-            assert f"Send {ROWS} refused log lines again?" in question["subject"]
-            assert "illegal_argument_exception" in question["body"]
-            path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
-            api.call("PATCH", path, json={"chosen_options": [answer], "params_input": {}})
-
-
 def test_rows_refused_for_a_fault_of_the_index_are_sent_again_once_it_is_cured(
     stack: Installation, api: AirflowApi, admin: OpenSearchClient, store: Any, pipeline: dict[str, Any], broken_index: str
 ) -> None:
     moment = datetime.now(UTC) - timedelta(days=3)
     lines = "".join(f'{{"event_time": "{moment.isoformat()}", "level": "INFO", "message": "line {n}"}}\n' for n in range(ROWS))
     store.put("landing/logs/refused-at-first.jsonl", lines.encode(), "application/x-ndjson")
-    assert _run(api, "bronze_raw_logs") == "success"
+    assert run_to_end(api, "bronze_raw_logs").state == "success"
     # The event of raw_logs may have started a run of its own: one of the two ships the lines.
-    _run(api, "ship_logs")
+    run_to_end(api, "ship_logs")
     where = "target = 'logs-*' AND detail = 'pipeline with id [is-not-there] does not exist'"
     with polling(120, "the refused lines are not in ops_db.refused_records") as ticks:
         for _ in ticks:
@@ -77,13 +52,16 @@ def test_rows_refused_for_a_fault_of_the_index_are_sent_again_once_it_is_cured(
     assert admin.count(broken_index) == 0
 
     admin.request("PUT", f"/{broken_index}/_settings", json={"index.default_pipeline": None})
-    assert _run(api, "redrive_refused", {"reason": "illegal_argument_exception"}, answer="Reject") == "success"
+    run = run_to_end(api, "redrive_refused", {"reason": "illegal_argument_exception"}, answer="Reject")
+    assert run.state == "success"
+    assert f"Send {ROWS} refused log lines again?" in run.asked["approve"]["subject"]
+    assert "illegal_argument_exception" in run.asked["approve"]["body"]
     assert query(stack, "SELECT count(*) FROM ops_db.redrives WHERE target = 'logs-*'") == [[0]]
 
-    assert _run(api, "redrive_refused", {"reason": "illegal_argument_exception"}, answer="Approve") == "success"
+    assert run_to_end(api, "redrive_refused", {"reason": "illegal_argument_exception"}, answer="Approve").state == "success"
     assert query(stack, "SELECT outcome, count(*) FROM ops_db.redrives WHERE target = 'logs-*' GROUP BY 1") == [["indexed", ROWS]]
     assert admin.count(broken_index) == ROWS
 
     # Nothing is open any more: nobody is asked.
-    assert _run(api, "redrive_refused") == "success"
+    assert run_to_end(api, "redrive_refused").state == "success"
     assert query(stack, "SELECT count(*) FROM ops_db.redrives WHERE target = 'logs-*'") == [[ROWS]]

@@ -16,6 +16,8 @@ import yaml
 from lakehouse.exceptions import ConfigurationError
 
 ASSETS = ("databases", "datasets", "charts", "dashboards")
+# libyaml's loader, where PyYAML has it, takes a tenth of the time.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FOLDERS = (*ASSETS, "security", "alerts")
 
 
@@ -29,7 +31,7 @@ def read_folder(folder: Path, variables: Mapping[str, str]) -> dict[str, dict[st
     owners: dict[str, Path] = {}
     for path in sorted(path for kind in _FOLDERS for path in (folder / kind).rglob("*.yaml")):
         try:
-            document = yaml.safe_load(string.Template(path.read_text()).substitute(variables))
+            document = yaml.load(string.Template(path.read_text()).substitute(variables), LOADER)  # noqa: S506  # safe, both
         except (yaml.YAMLError, KeyError, ValueError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
         if not isinstance(document, dict):

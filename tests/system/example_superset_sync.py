@@ -1,0 +1,24 @@
+"""A whole DAG of the Superset operators, as one would write it for a folder of one's own: sync, then look for drift.
+
+Run it with `dag.test()` where the connections are; the folder and the prefix come by environment.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from lakehouse_provider.operators.dashboards import SupersetDriftOperator, SupersetSyncOperator
+
+FOLDER = Path(os.environ.get("SUPERSET_FOLDER", "include/dashboards/superset"))
+PREFIX = os.environ.get("SUPERSET_PREFIX", "dashboards/example")
+
+with DAG("example_superset_sync", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
+    # [START operator_superset_sync]
+    sync = SupersetSyncOperator(task_id="sync", folder=FOLDER, prefix=PREFIX)
+    # [END operator_superset_sync]
+    drift = SupersetDriftOperator(task_id="drift", folder=FOLDER, prefix=PREFIX)
+    sync >> drift
