@@ -37,13 +37,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Live:
-    """What the service has, said as a file would say it, and who changed it last (both empty where the service does not tell)."""
+    """What the service has, said as a file would say it, and who changed it last (empty where the service does not tell).
+
+    `version` changes with the object, as far as the service can tell; empty where it cannot.
+    """
 
     content: Document
     name: str
     url: str = ""
     editor: str = ""
     edited_at: str = ""
+    version: str = ""
 
 
 class Part(Protocol):
@@ -57,8 +61,8 @@ class Part(Protocol):
     def together(self) -> bool:
         """Whether all documents are written in one request, all or none; otherwise one by one."""
 
-    def live(self, keys: Collection[Key]) -> dict[Key, Live]:
-        """Those of the keys that exist."""
+    def live(self, keys: Collection[Key], known: Mapping[Key, Live]) -> dict[Key, Live]:
+        """Those of the keys that exist; one that has the version it is known by need not be read again."""
 
     def write(self, documents: Mapping[Key, Document]) -> None:
         """Create them, or bring them to this content."""

@@ -30,6 +30,7 @@ class Recorded:
 
     name: str
     content: Document
+    version: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from lakehouse.dashboards.objects import Document, Key, Live, Part, Target, Wanted
 from lakehouse.dashboards.plan import Action, Change, Plan, make_plan
@@ -37,13 +38,24 @@ class Sync:
         self._target, self._memory, self._point = target, memory, point
         self._order = tuple(kind for part in target.parts for kind in part.kinds)
 
-    def plan(self) -> Plan:
-        """What an apply would do; nothing is written."""
-        return self._compare(self._memory.record())[0]
+    def plan(self, *, thorough: bool = False) -> Plan:
+        """What an apply would do; nothing is written.
 
-    def _compare(self, record: Record) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
+        Args:
+            thorough: read every object, also those whose version says that nobody touched them.
+        """
+        record = self._memory.record()
+        return self._compare(record, fresh=record.applied if thorough else ())[0]
+
+    def _compare(self, record: Record, fresh: Collection[Key] = ()) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
+        """The plan, and its two sides; of the keys in `fresh` no version is trusted."""
         wanted = self._target.wanted()
-        live = self._live(wanted.keys() | record.applied.keys())
+        known = {
+            key: Live(entry.content, entry.name, version=entry.version)
+            for key, entry in record.applied.items()
+            if entry.version and key not in fresh and key not in record.pending
+        }
+        live = self._live(wanted.keys() | record.applied.keys(), known)
         return make_plan(wanted, live, record, self._target.user, self._order), wanted, live
 
     def apply(self, *, overwrite_drift: bool = False) -> tuple[Plan, Written]:
@@ -74,7 +86,7 @@ class Sync:
             self._write({key: wanted[key].content for key in left})
             record = record.with_secrets({key: wanted[key] for key in left})
             self._point("read back")
-            after, _, live = self._compare(record)
+            after, _, live = self._compare(record, fresh=keys)
             differing = [change for change in after.of(Action.CREATE, Action.CHANGE, Action.DRIFTED) if change.key in keys]
             left = [change.key for change in differing]
             if not left:
@@ -88,11 +100,13 @@ class Sync:
 
     def _remember(self, record: Record, plan: Plan, live: Mapping[Key, Live]) -> None:
         """Whatever is live as its file says is what was applied last, whoever wrote it; what is gone on both sides is forgotten."""
-        same = {change.key: Recorded(change.name, live[change.key].content) for change in plan.of(Action.UNCHANGED)}
+        same = {
+            change.key: Recorded(change.name, live[change.key].content, live[change.key].version) for change in plan.of(Action.UNCHANGED)
+        }
         known = {change.key for change in plan.changes}
         kept = {key: entry for key, entry in record.applied.items() if key in known}
         new = replace(record, applied=kept | same, pending=record.pending & known - same.keys())
-        if new != self._memory.record():
+        if new != record:
             self._memory.write_record(new)
 
     def prune(self, keys: Collection[Key], *, limit: int) -> tuple[tuple[Change, ...], str]:
@@ -109,7 +123,7 @@ class Sync:
             PruneLimitError: there are more than `limit`; nothing was removed.
         """
         record = self._memory.record()
-        plan, _, live = self._compare(record)
+        plan, _, live = self._compare(record, fresh=record.applied)
         doomed = tuple(change for change in plan.of(Action.ORPHANED) if change.key in keys and not change.differences)
         if len(doomed) > limit:
             raise PruneLimitError(f"{len(doomed)} objects would be removed, the limit is {limit}: raise the param if that is meant")
@@ -152,11 +166,11 @@ class Sync:
             raise VerificationError(f"restored, but these read back differently: {', '.join(f'{c.key.kind} {c.name}' for c in left)}")
         return backup, newer
 
-    def _live(self, keys: Collection[Key]) -> dict[Key, Live]:
+    def _live(self, keys: Collection[Key], known: Mapping[Key, Live] = MappingProxyType({})) -> dict[Key, Live]:
         found: dict[Key, Live] = {}
         for part in self._target.parts:
             if mine := [key for key in keys if key.kind in part.kinds]:
-                found |= part.live(mine)
+                found |= part.live(mine, known)
         return found
 
     def _write(self, documents: Mapping[Key, Document]) -> None:

@@ -211,7 +211,7 @@ class SupersetDriftOperator(SupersetOperator):
 
         target = self.target()
         sync = self.sync(target)
-        drift = Plan(sync.plan().of(Action.DRIFTED, Action.ORPHANED))
+        drift = Plan(sync.plan(thorough=True).of(Action.DRIFTED, Action.ORPHANED))
         drifted = drift.of(Action.DRIFTED)
         self.log.info("drift:\n%s", drift.to_markdown())
         if drifted:

@@ -21,7 +21,8 @@ class DictPart:
     needs: dict[Key, Key] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
-    def live(self, keys: Collection[Key]) -> dict[Key, Live]:
+    def live(self, keys: Collection[Key], known: Mapping[Key, Live]) -> dict[Key, Live]:
+        assert known.keys() <= self.there.keys() | set(keys)
         return {key: Live(self.there[key], key.id, editor="Ada") for key in keys if key in self.there}
 
     def write(self, documents: Mapping[Key, Document]) -> None:

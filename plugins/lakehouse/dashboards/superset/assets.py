@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -20,7 +21,8 @@ from lakehouse.dashboards.superset.files import ASSETS, LOADER
 from lakehouse.dashboards.superset.normal import for_import, name_of, normalise
 
 _RESOURCES = {"databases": "database", "datasets": "dataset", "charts": "chart", "dashboards": "dashboard"}
-_COLUMNS = ("id", "uuid", "changed_on_utc", "changed_by.first_name", "changed_by.last_name", "is_managed_externally")
+# `changed_on` is what databases have in place of `changed_on_utc`.
+_COLUMNS = ("id", "uuid", "changed_on_utc", "changed_on", "changed_by.first_name", "changed_by.last_name", "is_managed_externally")
 _PAGES = {
     "databases": "/databaseview/list/",
     "datasets": "/explore/?datasource_type=table&datasource_id={id}",
@@ -44,28 +46,43 @@ class Assets:
     def __init__(self, client: SupersetClient, passwords: Mapping[Key, str]) -> None:
         self._client, self._passwords = client, passwords
 
-    def live(self, keys: Collection[Key]) -> dict[Key, Live]:
-        """Those of the keys that exist, in their normal form."""
+    def live(self, keys: Collection[Key], known: Mapping[Key, Live]) -> dict[Key, Live]:
+        """Those of the keys that exist, in their normal form.
+
+        Superset's time of change is an object's version. It misses what an import changes in a dataset's columns alone, and a chart
+        that was put on a board from the chart's side; whoever has to be sure knows nothing.
+        """
         listed = {kind: {str(entry["uuid"]): entry for entry in self._client.list(_RESOURCES[kind], _COLUMNS)} for kind in self.kinds}
         charts = {entry["id"]: uuid for uuid, entry in listed["charts"].items()}
-        missing = {key for key in keys if key.id in listed[key.kind]}
-        found: dict[Key, Live] = {}
-        for kind in reversed(self.kinds):  # a board's export has its charts, a chart's has its dataset, a dataset's its database
-            wanted = [listed[kind][key.id]["id"] for key in missing if key.kind == kind]
-            for document in self._export(kind, sorted(wanted)):
-                key = Key(document[0], str(document[1]["uuid"]))
-                if key in missing:
-                    missing.remove(key)
-                    entry = listed[key.kind][key.id]
-                    # Not in exports, though an import takes it.
-                    managed = {"is_managed_externally": True} if entry.get("is_managed_externally") else {}
-                    found[key] = Live(
-                        normalise(document[1], charts) | managed,
-                        name_of(document[1]),
-                        self._client.public_url + _PAGES[key.kind].format(id=entry["id"]),
-                        _editor(entry),
-                        str(entry.get("changed_on_utc") or "")[:16].replace("T", " "),
-                    )
+        there = {key: listed[key.kind][key.id] for key in keys if key.id in listed[key.kind]}
+        found = {key: known[key] for key, entry in there.items() if key in known and known[key].version == _version(entry)}
+        contents = self._exports({key: entry["id"] for key, entry in there.items() if key not in found})
+        for key, document in contents.items():
+            # Not in exports, though an import takes it.
+            managed = {"is_managed_externally": True} if there[key].get("is_managed_externally") else {}
+            found[key] = Live(normalise(document, charts) | managed, name_of(document))
+        return {key: self._said(key, live, there[key]) for key, live in found.items()}
+
+    def _said(self, key: Key, live: Live, entry: Mapping[str, Any]) -> Live:
+        by = entry.get("changed_by") or {}
+        version = _version(entry)
+        return replace(
+            live,
+            url=self._client.public_url + _PAGES[key.kind].format(id=entry["id"]),
+            editor=f"{by.get('first_name') or ''} {by.get('last_name') or ''}".strip(),
+            edited_at=version[:16].replace("T", " "),
+            version=version,
+        )
+
+    def _exports(self, ids: Mapping[Key, int]) -> dict[Key, dict[str, Any]]:
+        """The documents of these objects; a board's export has its charts, a chart's has its dataset, a dataset's its database."""
+        found: dict[Key, dict[str, Any]] = {}
+        for kind in reversed(self.kinds):
+            numbers = sorted(number for key, number in ids.items() if key.kind == kind and key not in found)
+            for folder, document in self._export(kind, numbers):
+                key = Key(folder, str(document["uuid"]))
+                if key in ids:
+                    found[key] = document
         return found
 
     def _export(self, kind: str, ids: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -97,9 +114,9 @@ class Assets:
                 self._client.request("DELETE", f"/api/v1/{resource}/{entry['id']}", accept=(404,))
 
 
-def _editor(entry: Mapping[str, Any]) -> str:
-    by = entry.get("changed_by") or {}
-    return f"{by.get('first_name') or ''} {by.get('last_name') or ''}".strip()
+def _version(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("changed_on_utc") or entry.get("changed_on") or "")
 
 
+# libyaml's dumper, where PyYAML has it, takes a tenth of the time.
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
