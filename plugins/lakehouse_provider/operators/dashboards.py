@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,10 +16,13 @@ from lakehouse_provider.operators.base import LakehouseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from lakehouse.dashboards.objects import Key
     from lakehouse.dashboards.plan import Plan
+    from lakehouse.dashboards.record import Memory
     from lakehouse.dashboards.superset.target import SupersetTarget
     from lakehouse.dashboards.superset.verify import BoardResult
     from lakehouse.dashboards.sync import Sync
+    from lakehouse.objects import ObjectStore
 
 VIEWERS = {
     "Viewer": "lakehouse_superset_viewer",
@@ -57,20 +62,33 @@ class SupersetOperator(LakehouseOperator):
         """The folder, and the server that is to look like it."""
         from lakehouse.dashboards.superset.target import SupersetTarget
 
-        hook = SupersetHook(self.conn_id)
-        trino = hook.get_connection(self.trino_conn_id)
+        return SupersetTarget(SupersetHook(self.conn_id).client, Path(self.folder), self.variables())
+
+    def variables(self) -> dict[str, str]:
+        """What `${NAME}` stands for in the files."""
+        trino = SupersetHook(self.conn_id).get_connection(self.trino_conn_id)
         catalog = trino.extra_dejson.get("catalog", "hive_prod")
         # With a password the driver speaks HTTPS; without one (the native stack on loopback) any name is taken.
         user = f"{quote(trino.login, safe='')}:{quote(trino.password, safe='')}" if trino.login and trino.password else "superset"
-        variables = {"TRINO_URI": f"trino://{user}@{trino.host}:{trino.port}/{catalog}"}
-        return SupersetTarget(hook.client, Path(self.folder), variables)
+        return {"TRINO_URI": f"trino://{user}@{trino.host}:{trino.port}/{catalog}"}
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The bucket."""
+        return ObjectStoreHook(self.s3_conn_id).store
+
+    @property
+    def memory(self) -> Memory:
+        """The record of what was applied, and the backups."""
+        from lakehouse.dashboards.record import Memory
+
+        return Memory(self.store, self.prefix)
 
     def sync(self, target: SupersetTarget) -> Sync:
-        """The sync of the target, with its record and backups."""
-        from lakehouse.dashboards.record import Memory
+        """The sync of the target."""
         from lakehouse.dashboards.sync import Sync
 
-        return Sync(target, Memory(ObjectStoreHook(self.s3_conn_id).store, self.prefix))
+        return Sync(target, self.memory)
 
 
 class SupersetSyncOperator(SupersetOperator):
@@ -197,20 +215,20 @@ class SupersetDriftOperator(SupersetOperator):
 
     Args:
         then: `report`; `revert` writes the files over it; `accept` makes a patch of the files that says the same.
+        root: what the paths in the patch are relative to, such as the repository's root; the folder, unless given.
     """
 
     template_fields: Sequence[str] = ("then",)
 
-    def __init__(self, *, then: str = "report", **kwargs: Any) -> None:
+    def __init__(self, *, then: str = "report", root: Path | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.then = then
+        self.then, self.root = then, root
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the drift as a table, and the key of the patch where one was made."""
+        """Returns the drift as a table, and the name of the backup or the key of the patch that was made."""
         from lakehouse.dashboards.plan import Action, Plan
 
-        target = self.target()
-        sync = self.sync(target)
+        sync = self.sync(self.target())
         drift = Plan(sync.plan(thorough=True).of(Action.DRIFTED, Action.ORPHANED))
         drifted = drift.of(Action.DRIFTED)
         self.log.info("drift:\n%s", drift.to_markdown())
@@ -222,8 +240,29 @@ class SupersetDriftOperator(SupersetOperator):
             self.log.info("reverted; what the people had made is kept as backup %s", written.backup)
             facts["backup"] = written.backup
         elif drifted and self.then == "accept":
-            facts["patch"] = self._patch(target, drift)
+            facts["patch"] = self._accept([change.key for change in drifted])
         elif drifted:
             self.log.warning("%d objects were edited in the UI; the param `then` reverts the edits, or makes a patch of them", len(drifted))
         self.describe_outlets(context, facts)
         return facts
+
+    def _accept(self, keys: list[Key]) -> str:
+        """Make the patch; returns its key in the bucket."""
+        from lakehouse.dashboards.superset.bundle import KINDS
+        from lakehouse.dashboards.superset.pull import patch
+
+        folder, base = Path(self.folder), self.memory.record().applied
+        text = patch(
+            SupersetHook(self.conn_id).client,
+            folder,
+            [key for key in keys if key.kind in KINDS],
+            root=self.root or folder,
+            variables=self.variables(),
+            base={key: entry.content for key, entry in base.items()},
+        )
+        if left := [str(key) for key in keys if key.kind not in KINDS]:
+            self.log.warning("no export has these; change their files by hand: %s", ", ".join(left))
+        place = f"{self.prefix}/patches/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.patch"
+        self.store.put_once(place, text.encode(), "text/x-diff")
+        self.log.info("s3://%s/%s, for `git apply`:\n%s", self.store.bucket, place, text)
+        return place

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from lakehouse.dashboards.objects import Document, Key, Live
+from lakehouse.dashboards.superset.bundle import KINDS, LOADER
 from lakehouse.dashboards.superset.client import SupersetClient
-from lakehouse.dashboards.superset.files import ASSETS, LOADER
 from lakehouse.dashboards.superset.normal import for_import, name_of, normalise
 
 _RESOURCES = {"databases": "database", "datasets": "dataset", "charts": "chart", "dashboards": "dashboard"}
@@ -40,7 +40,7 @@ class Assets:
         passwords: of the databases that the files name.
     """
 
-    kinds = ASSETS
+    kinds = KINDS
     together = True
 
     def __init__(self, client: SupersetClient, passwords: Mapping[Key, str]) -> None:

@@ -26,7 +26,7 @@ MAX_RATIO = 200
 MAX_VALUES = 1_000_000
 MAX_DEPTH = 100
 _UUID = re.compile(r"^uuid: *['\"]?([0-9a-f-]{36})", re.MULTILINE)
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _read_document(shown: str, name: str, content: bytes, variables: Mapping[str
         if variables is not None:
             text = _filled(shown, text, variables, bundle)
         _check_depth(text)
-        loader = _LOADER(text)
+        loader = LOADER(text)
         try:
             node = loader.get_single_node()
             _check_size(node)
@@ -266,7 +266,7 @@ def _filled(shown: str, text: str, variables: Mapping[str, str], bundle: Bundle)
 def _check_depth(text: str) -> None:
     """Refuse what is nested without end: libyaml's binding builds a document by recursion in C, and takes the process down with it."""
     depth = 0
-    for event in yaml.parse(text, _LOADER):
+    for event in yaml.parse(text, LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")

@@ -36,17 +36,18 @@ def lint(path: Path, contracts: Mapping[str, Contract] | None = None, variables:
         path: a folder, or a zip file.
         contracts: by table; SQL is checked against their columns.
         variables: values of `${NAME}` in the files. Given, even if empty, the folder is one of our sync: boards need a slug, a
-            `query_context` may be a mapping, and tables say `allow_render_html: false`.
+            `query_context` may be a mapping, and tables say whether they draw HTML.
     """
     if not path.exists():
         return [Finding(str(path), 1, "is not there", rule="path")]
     roots = bundles.roots(path)
     if not roots:
         return [Finding(str(path), 1, f"has no export of Superset: no folder {', '.join(KINDS)}", rule="path")]
-    return [finding for root in roots for finding in _lint(bundles.read(root, variables), contracts or {}, ours=variables is not None)]
+    return [finding for root in roots for finding in check(bundles.read(root, variables), contracts or {}, ours=variables is not None)]
 
 
-def _lint(bundle: Bundle, contracts: Mapping[str, Contract], *, ours: bool) -> list[Finding]:
+def check(bundle: Bundle, contracts: Mapping[str, Contract], *, ours: bool) -> list[Finding]:
+    """What is wrong in one export that has been read; `ours` as `variables` of `lint`."""
     findings = list(bundle.findings)
     known = {kind: {str(document.data.get("uuid")): document for document in bundle.of(kind)} for kind in KINDS}
     for document in bundle.documents:

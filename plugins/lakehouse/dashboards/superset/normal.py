@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lakehouse.dashboards.objects import Document
-from lakehouse.dashboards.superset.files import chart_places
 
 MASK = "XXXXXXXXXX"  # what Superset shows instead of a password
 _URI_PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
@@ -38,6 +37,12 @@ def password_of(document: Document) -> str:
     """The password in a database's address, empty where there is none or only the mask."""
     found = _URI_PASSWORD.search(str(document.get("sqlalchemy_uri", "")))
     return found.group() if found and found.group() != MASK else ""
+
+
+def chart_places(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The places for charts on a board."""
+    position = dashboard.get("position") or {}
+    return (item for item in position.values() if isinstance(item, dict) and item.get("type") == "CHART")
 
 
 def normalise(document: Document, charts: Mapping[int, str] | None = None) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 from lakehouse.dashboards.objects import Key, Part, Wanted
 from lakehouse.dashboards.plan import Action, Plan
 from lakehouse.dashboards.superset.assets import Assets
+from lakehouse.dashboards.superset.bundle import KINDS
 from lakehouse.dashboards.superset.client import SupersetClient
-from lakehouse.dashboards.superset.files import ASSETS, read_folder
+from lakehouse.dashboards.superset.files import read_folder
 from lakehouse.dashboards.superset.normal import name_of, normalise, password_of
 from lakehouse.dashboards.superset.verify import BoardResult, verify_board
 from lakehouse.exceptions import ConfigurationError
@@ -51,7 +52,7 @@ class SupersetTarget:
         return {
             Key(path.split("/")[0], str(document["uuid"])): Wanted(normalise(document), name_of(document), path, password_of(document))
             for path, document in self.documents.items()
-            if path.split("/")[0] in ASSETS
+            if path.split("/")[0] in KINDS
         }
 
     def verify(self, clients: Mapping[str, SupersetClient], plan: Plan) -> tuple[BoardResult, ...]:

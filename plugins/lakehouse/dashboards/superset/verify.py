@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lakehouse.dashboards.superset.client import SupersetClient
-from lakehouse.dashboards.superset.files import chart_places
+from lakehouse.dashboards.superset.normal import chart_places
 
 
 @dataclass(frozen=True)
