@@ -7,6 +7,7 @@ from stack.installation import Installation
 from stack.services.airflow import airflow
 from stack.services.gallery import gallery
 from stack.services.log_collector import log_collector
+from stack.services.mailbox import mailbox
 from stack.services.metastore import metastore
 from stack.services.metrics import node_exporter, prometheus, pushgateway
 from stack.services.opensearch import create_certificates, opensearch, password_hashes
@@ -22,7 +23,7 @@ __all__ = ["Service", "create_certificates", "password_hashes", "waves"]
 
 def waves(stack: Installation) -> list[list[Service]]:
     """The services in the order of their start; those of one wave do not need one another."""
-    storage_and_engines = [seaweedfs(stack), postgres(stack), valkey(stack), opensearch(stack), trino(stack)]
+    storage_and_engines = [seaweedfs(stack), postgres(stack), valkey(stack), opensearch(stack), trino(stack), mailbox(stack)]
     if (software.SOFTWARE / "prometheus").exists():
         storage_and_engines += [node_exporter(stack), prometheus(stack)]
     if (software.SOFTWARE / "pushgateway").exists():
