@@ -216,7 +216,7 @@ def print_passwords(stack: Installation) -> None:
     for title, user, secret, port in (
         ("Airflow", "admin", "AIRFLOW_ADMIN_PASSWORD", "airflow"),
         ("Superset", "admin", "SUPERSET_ADMIN_PASSWORD", "superset"),
-        ("Superset", "viewer", "SUPERSET_VIEWER_PASSWORD", "superset"),
+        *(("Superset", user, f"SUPERSET_{user.upper()}_PASSWORD", "superset") for user in ("analyst", "viewer", "developer", "ops")),
         ("OpenSearch", "admin", "OPENSEARCH_ADMIN_PASSWORD", "opensearch"),
         ("OpenSearch", "log_reader", "OPENSEARCH_READER_PASSWORD", "opensearch"),
         ("SeaweedFS", "admin", "SEAWEEDFS_ADMIN_PASSWORD", "seaweedfs_admin"),

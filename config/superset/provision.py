@@ -1,6 +1,7 @@
-"""Superset's users and the Viewer role; run once per installation inside Superset's environment.
+"""Superset's users and empty roles; run inside Superset's environment when an installation starts for the first time.
 
-Viewer is Gamma (see boards, change nothing) plus the right to read every data source. The passwords come by environment.
+A role's permissions come from `include/dashboards/superset/security/roles/`, by `sync_dashboards`: a role that is there is left as it is.
+The passwords come by environment.
 """
 
 import os
@@ -9,17 +10,14 @@ from superset.app import create_app
 
 app = create_app()
 with app.app_context():
-    from superset.extensions import db, security_manager
+    from superset.extensions import security_manager
 
-    viewer = security_manager.add_role("Viewer")
-    gamma = security_manager.find_role("Gamma")
-    every_source = security_manager.find_permission_view_menu("all_datasource_access", "all_datasource_access")
-    viewer.permissions = [*gamma.permissions, every_source]
-    db.session.commit()
-    for name, role in (("admin", "Admin"), ("viewer", "Viewer")):
+    for name, role in (("admin", "Admin"), ("analyst", "Analyst"), ("viewer", "Viewer"), ("developer", "Developer"), ("ops", "Ops")):
         password = os.environ[f"SUPERSET_{name.upper()}_PASSWORD"]
+        # Returns the role that is there.
+        its_role = security_manager.add_role(role)
         user = security_manager.find_user(name)
         if user is None:
-            security_manager.add_user(name, name.title(), "Lakehouse", f"{name}@localhost", security_manager.find_role(role), password)
+            security_manager.add_user(name, name.title(), "Lakehouse", f"{name}@localhost", its_role, password)
         else:
             security_manager.reset_password(user.id, password)

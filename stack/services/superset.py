@@ -16,23 +16,26 @@ def superset(stack: Installation) -> list[Service]:
     environment = {
         "SUPERSET_CONFIG_PATH": str(stack.etc / "superset" / "superset_config.py"),
         "SUPERSET_HOME": str(home),
+        # The settings import `sql_guard` from beside them.
+        "PYTHONPATH": str(stack.etc / "superset"),
         "FLASK_APP": "superset",
         "TZ": "UTC",
     }
 
     def prepare() -> None:
         home.mkdir(parents=True, exist_ok=True)
-        passwords = {name: stack.secrets[name] for name in ("SUPERSET_ADMIN_PASSWORD", "SUPERSET_VIEWER_PASSWORD")}
-        once = stack.data / "superset" / ".provisioned"
-        lock = (REPO / "requirements" / "superset.txt").read_text()
-        if once.exists() and once.read_text() == lock:
+        passwords = {name: value for name, value in stack.secrets.items() if name.startswith("SUPERSET_") and name.endswith("_PASSWORD")}
+        once = home / ".provisioned"
+        provision = stack.etc / "superset" / "provision.py"
+        wanted = (REPO / "requirements" / "superset.txt").read_text() + provision.read_text()
+        if once.exists() and once.read_text() == wanted:
             return
         run = {**os.environ, **environment, **passwords}
         log = stack.logs / "superset-provision.log"
         check_call([binaries / "superset", "db", "upgrade"], env=run, log=log)
         check_call([binaries / "superset", "init"], env=run, log=log)
-        check_call([binaries / "python", stack.etc / "superset" / "provision.py"], env=run, log=log)
-        once.write_text(lock)
+        check_call([binaries / "python", provision], env=run, log=log)
+        once.write_text(wanted)
 
     def worker_ready() -> bool:
         ping = [binaries / "celery", "--app=superset.tasks.celery_app:app", "inspect", "ping", "--timeout=5"]
