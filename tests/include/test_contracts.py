@@ -58,7 +58,7 @@ def test_a_parsed_line_has_the_columns_of_raw_logs():
 
 def test_the_projects_boards_are_whole():
     kinds = [path.split("/")[0] for path in BOARDS]
-    assert set(kinds) == {"charts", "dashboards", "databases", "datasets"}
+    assert set(kinds) == {"alerts", "charts", "dashboards", "databases", "datasets", "security"}
     assert {document["slug"] for path, document in BOARDS.items() if path.startswith("dashboards/")} == {
         "lakehouse-analytics",
         "lakehouse-operations",
