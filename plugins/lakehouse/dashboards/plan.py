@@ -116,7 +116,7 @@ def _compare(key: Key, wanted: Wanted, live: Live | None, record: Record, user: 
         action = Action.CHANGE if rotated else Action.UNCHANGED
         return Change(key, wanted.name, action, (Difference("password", "", ""),) if rotated else (), url=live.url)
     said = (live.editor, live.edited_at, live.url)
-    if key in record.pending:  # a write of ours was cut off: what is there is half ours
+    if key in record.pending and live.editor in ("", user):  # a write of ours was cut off: what is there is half ours
         return Change(key, wanted.name, Action.CHANGE, to_file, *said)
     if base is None:
         if live.editor in ("", user):

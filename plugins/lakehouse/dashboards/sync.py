@@ -45,15 +45,15 @@ class Sync:
             thorough: read every object, also those whose version says that nobody touched them.
         """
         record = self._memory.record()
-        return self._compare(record, fresh=record.applied if thorough else ())[0]
+        return self._compare(record, fresh=record.applied if thorough else record.pending)[0]
 
-    def _compare(self, record: Record, fresh: Collection[Key] = ()) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
+    def _compare(self, record: Record, fresh: Collection[Key]) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
         """The plan, and its two sides; of the keys in `fresh` no version is trusted."""
         wanted = self._target.wanted()
         known = {
             key: Live(entry.content, entry.name, version=entry.version)
             for key, entry in record.applied.items()
-            if entry.version and key not in fresh and key not in record.pending
+            if entry.version and key not in fresh
         }
         live = self._live(wanted.keys() | record.applied.keys(), known)
         return make_plan(wanted, live, record, self._target.user, self._order), wanted, live
@@ -69,7 +69,7 @@ class Sync:
             VerificationError: it took all, and reads back differently.
         """
         record = self._memory.record()
-        plan, wanted, live = self._compare(record)
+        plan, wanted, live = self._compare(record, fresh=record.pending)
         keys = [change.key for change in plan.writes(overwrite_drift=overwrite_drift)]
         if not keys:
             self._remember(record, plan, live)
@@ -78,16 +78,17 @@ class Sync:
         backup = self._memory.back_up({key: live.get(key) for key in keys})
         log.info("backup %s keeps what is live of the %d objects that are touched", backup, len(keys))
         self._point("note what is begun")
-        record = replace(record, pending=record.pending | frozenset(keys))
+        # A write may touch what was as it should be: an import makes its user an owner. So what is watched is more than what is written.
+        watched = {*keys, *(change.key for change in plan.of(Action.UNCHANGED))}
+        record = replace(record, pending=record.pending | watched)
         self._memory.write_record(record)
         left: Collection[Key] = keys
         for _ in range(_ROUNDS):
-            # Twice, because a later write may touch an earlier object: an import makes its user an owner.
             self._write({key: wanted[key].content for key in left})
             record = record.with_secrets({key: wanted[key] for key in left})
             self._point("read back")
             after, _, live = self._compare(record, fresh=keys)
-            differing = [change for change in after.of(Action.CREATE, Action.CHANGE, Action.DRIFTED) if change.key in keys]
+            differing = [change for change in after.of(Action.CREATE, Action.CHANGE, Action.DRIFTED) if change.key in watched]
             left = [change.key for change in differing]
             if not left:
                 break

@@ -13,17 +13,24 @@ from lakehouse.objects import ObjectStore
 
 @dataclass
 class DictPart:
-    """Some of the objects in `there`, by key; of `needs` it takes none while another object is missing."""
+    """Some of the objects in `there`, by key; of `needs` it takes none while another object is missing, and one that
+    `touches` another changes that as well."""
 
     kinds: tuple[str, ...]
     together: bool = False
     there: dict[Key, Document] = field(default_factory=dict)
     needs: dict[Key, Key] = field(default_factory=dict)
+    touches: dict[Key, Key] = field(default_factory=dict)
+    edited: set[Key] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
 
     def live(self, keys: Collection[Key], known: Mapping[Key, Live]) -> dict[Key, Live]:
         assert known.keys() <= self.there.keys() | set(keys)
-        return {key: Live(self.there[key], key.id, editor="Ada") for key in keys if key in self.there}
+        return {key: Live(self.there[key], key.id, editor=self.editor(key)) for key in keys if key in self.there}
+
+    def editor(self, key: Key) -> str:
+        """Roles do not tell."""
+        return "" if key.kind == "roles" else "Ada" if key in self.edited else "Sync"
 
     def write(self, documents: Mapping[Key, Document]) -> None:
         for key in documents:
@@ -31,6 +38,8 @@ class DictPart:
                 raise ServiceError(f"{key} needs {self.needs[key]}", status=422, target=str(key))
         self.calls.append(" ".join(sorted(f"write {key}" for key in documents)))
         self.there.update(documents)
+        self.edited -= documents.keys()
+        self.there.update({self.touches[key]: {"text": "touched"} for key in documents if key in self.touches})
 
     def delete(self, key: Key) -> None:
         self.calls.append(f"delete {key}")

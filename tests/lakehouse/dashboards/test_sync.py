@@ -16,6 +16,10 @@ from tests.lakehouse.dashboards.services import DictPart, DictStore, DictTarget
 BOARD, CHART, ROLE = Key("boards", "b"), Key("charts", "c"), Key("roles", "r")
 
 
+class KilledError(Exception):
+    pass
+
+
 def service() -> tuple[DictTarget, DictStore]:
     there: dict[Key, Document] = {}
     parts = DictPart(("charts", "boards"), together=True, there=there), DictPart(("roles",), there=there)
@@ -53,6 +57,26 @@ def test_what_stays_refused_is_named_and_the_rest_is_written():
     assert sync(target, store).plan().counts()["unchanged"] == 3
 
 
+@pytest.mark.parametrize("killed_before", [None, "read back", "write roles"])
+def test_what_a_write_touches_beside_is_set_right_in_the_same_run_or_after_a_kill(killed_before):
+    target, store = service()
+    sync(target, store).apply()
+    target.parts[0].touches[BOARD] = ROLE
+    target.files[BOARD] = {"text": "changed"}
+
+    def stop(name: str) -> None:
+        if killed_before and name.startswith(killed_before):
+            raise KilledError
+
+    with contextlib.suppress(KilledError):
+        sync(target, store, point=stop).apply()
+    if killed_before:
+        assert sync(target, store).plan().of(Action.DRIFTED) == ()
+        sync(target, store).apply()
+    assert sync(target, store).plan().counts()["unchanged"] == 3
+    assert target.parts[0].there[ROLE] == {"text": ROLE.id}
+
+
 def test_orphans_are_removed_in_the_reverse_order_of_writing():
     target, store = service()
     sync(target, store).apply()
@@ -84,10 +108,6 @@ TEXTS = st.sampled_from(["a", "b", "c"])
 SIDES = st.dictionaries(st.sampled_from([BOARD, CHART, ROLE]), TEXTS)
 
 
-class KilledError(Exception):
-    pass
-
-
 @given(first=SIDES, edits=SIDES, second=SIDES, steps=st.integers(0, 8), overwrite=st.booleans())
 def test_whatever_was_edited_and_wherever_it_was_killed_the_next_apply_loses_no_edit_and_settles(first, edits, second, steps, overwrite):
     """Files, edits by hand, other files, a kill after some steps of an apply, and an apply that ends."""
@@ -96,6 +116,7 @@ def test_whatever_was_edited_and_wherever_it_was_killed_the_next_apply_loses_no_
     sync(target, store).apply()
     for key, text in edits.items():
         target.parts[0].there[key] = {"text": text}
+        target.parts[0].edited.add(key)
     target.files = {key: {"text": text} for key, text in second.items()}
 
     left = steps

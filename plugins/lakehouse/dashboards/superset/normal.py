@@ -39,6 +39,11 @@ def password_of(document: Document) -> str:
     return found.group() if found and found.group() != MASK else ""
 
 
+def mask(address: str) -> str:
+    """An address with its password masked."""
+    return _URI_PASSWORD.sub(MASK, address)
+
+
 def chart_places(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The places for charts on a board."""
     position = dashboard.get("position") or {}
@@ -61,7 +66,7 @@ def normalise(document: Document, charts: Mapping[int, str] | None = None) -> di
         context = _without(result["query_context"], _OF_THIS_SERVER)
         result["query_context"] = context | {"form_data": _without(context.get("form_data") or {}, _OF_THIS_SERVER)}
     if "sqlalchemy_uri" in result:
-        result["sqlalchemy_uri"] = _URI_PASSWORD.sub(MASK, result["sqlalchemy_uri"])
+        result["sqlalchemy_uri"] = mask(result["sqlalchemy_uri"])
     if "position" in result:
         numbers = {int(place["meta"]["chartId"]): place["meta"]["uuid"] for place in chart_places(result) if place["meta"].get("chartId")}
         known = {**(charts or {}), **numbers}

@@ -9,11 +9,13 @@ from typing import Any
 
 from lakehouse.dashboards.objects import Key, Part, Wanted
 from lakehouse.dashboards.plan import Action, Plan
+from lakehouse.dashboards.superset.alerts import Alerts
 from lakehouse.dashboards.superset.assets import Assets
 from lakehouse.dashboards.superset.bundle import KINDS
 from lakehouse.dashboards.superset.client import SupersetClient
 from lakehouse.dashboards.superset.files import read_folder
 from lakehouse.dashboards.superset.normal import name_of, normalise, password_of
+from lakehouse.dashboards.superset.security import Security
 from lakehouse.dashboards.superset.verify import BoardResult, verify_board
 from lakehouse.exceptions import ConfigurationError
 
@@ -36,7 +38,9 @@ class SupersetTarget:
         client.require_version()
         self._client = client
         self.documents = read_folder(folder, variables)
-        self.parts: tuple[Part, ...] = (Assets(client, {key: one.secret for key, one in self._wanted.items() if one.secret}),)
+        passwords = {key: one.secret for key, one in self._assets.items() if one.secret}
+        self._security, self._alerts = Security(client, self.documents), Alerts(client, self.documents)
+        self.parts: tuple[Part, ...] = (Assets(client, passwords), self._security, self._alerts)
 
     @property
     def user(self) -> str:
@@ -45,10 +49,10 @@ class SupersetTarget:
 
     def wanted(self) -> dict[Key, Wanted]:
         """What the files say, in normal form."""
-        return self._wanted
+        return {**self._assets, **self._security.wanted(), **self._alerts.wanted()}
 
     @cached_property
-    def _wanted(self) -> dict[Key, Wanted]:
+    def _assets(self) -> dict[Key, Wanted]:
         return {
             Key(path.split("/")[0], str(document["uuid"])): Wanted(normalise(document), name_of(document), path, password_of(document))
             for path, document in self.documents.items()

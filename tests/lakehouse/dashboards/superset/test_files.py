@@ -30,6 +30,14 @@ def test_a_folder_is_read_with_its_variables_filled_in(tmp_path):
     assert documents == {"databases/lake.yaml": DATABASE | {"sqlalchemy_uri": "trino://x@127.0.0.1:8080/hive_prod"}}
 
 
+def test_a_password_may_come_by_a_variable_and_not_by_a_file(tmp_path):
+    address = "trino://x:planted@127.0.0.1:8080/hive_prod"
+    assert read_folder(write(tmp_path), {"TRINO_URI": address})["databases/lake.yaml"]["sqlalchemy_uri"] == address
+    with pytest.raises(ConfigurationError, match="a password stands in the address") as caught:
+        read_folder(write(tmp_path, sqlalchemy_uri=address), {})
+    assert "planted" not in str(caught.value)
+
+
 @pytest.mark.fault(18)
 def test_every_mistake_is_named_with_its_file_and_line_before_anything_is_sent(tmp_path):
     write(tmp_path, uuid="none", sqlalchemy_uri="${NOWHERE}")
