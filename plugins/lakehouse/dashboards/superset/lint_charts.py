@@ -28,8 +28,8 @@ def check_chart(chart: Document, dataset: Document | None, *, sanitised: bool) -
         message = f"`params` say {params['viz_type']}, and `viz_type` says {chart.data.get('viz_type')}, which wins"
         yield chart.finding("stale", message, "params", "viz_type", severity="warning")
     yield from _stale(chart, params, context)
-    if sanitised and chart.data.get("viz_type") == "table" and params.get("allow_render_html") is not False:
-        message = "a cell's text is drawn as HTML: say `allow_render_html: false` where it comes from outside"
+    if sanitised and chart.data.get("viz_type") == "table" and "allow_render_html" not in params:
+        message = "a cell's text is drawn as HTML: say `allow_render_html: false`, or true where the text is the dataset's own"
         yield chart.finding("html", message, "params", severity="warning")
     if dataset is not None:
         yield from _names(chart, params, context, dataset)

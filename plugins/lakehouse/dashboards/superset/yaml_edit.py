@@ -13,12 +13,11 @@ from typing import Any
 
 import yaml
 
+from lakehouse.dashboards.superset.yaml_dump import Styled, dump
 from lakehouse.dashboards.superset.yaml_tree import Node, read_tree
 
 NAMES = ("column_name", "metric_name", "id")
-_WIDE = 1_000_000
 _COMMENT = re.compile(r"[ \t]*(#[^\n]*)?")
-_ODD_ENDS = re.compile("[\r\x85\u2028\u2029]")
 _GAP = re.compile(r"(?:\s|#[^\n]*(?:\n|$)|[&!]\S+)*")
 
 
@@ -33,17 +32,17 @@ def edit(text: str, wanted: Any) -> str:
     root = read_tree(text)
     if root is None:
         return text + dump(wanted)
-    editor = _Editor(text, root, wanted)
-    changed = editor.run()
-    try:
-        kept = same(yaml.safe_load(changed), wanted)
-    except yaml.YAMLError:
-        kept = False
-    if kept:
-        return changed
-    # A way of writing that was not thought of: right values go before a small difference.
+    # A way of writing that was not thought of is written anew: first the values that differ, each as a whole, then all. Right
+    # values go before a small difference.
+    for whole in (False, True):
+        changed = _Editor(text, root, wanted, whole=whole).run()
+        try:
+            if same(yaml.safe_load(changed), wanted):
+                return changed
+        except yaml.YAMLError:
+            continue
     head = re.match(r"(?:[ \t]*(?:#[^\n]*)?\n)*", text)
-    return (head.group() if head else "") + dump(wanted, indented=editor.indented)
+    return (head.group() if head else "") + dump(wanted)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -59,50 +58,14 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-class Styled(str):
-    """A text that is to be quoted as it was."""
-
-    __slots__ = ("style",)
-    style: str | None
-
-
-def dump(value: Any, *, flow: bool = False, indented: bool = False) -> str:
-    """A value as YAML: texts of several lines as they read, no line folded, no aliases."""
-    dumper = _Indented if indented else _Plain
-    return str(yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=_WIDE, default_flow_style=flow))
-
-
-class _Plain(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # PyYAML's own
-        return True
-
-
-class _Indented(_Plain):
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002  # PyYAML's own
-        return super().increase_indent(flow, False)  # noqa: FBT003  # the same
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # Other line ends than "\n" survive in double quotes alone.
-    style = '"' if _ODD_ENDS.search(value) else getattr(value, "style", None)
-    # A block that ends in empty lines would take in those that follow it.
-    if style is None and "\n" in value and not value.endswith("\n\n") and value != "\n":
-        style = "|"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", str(value), style=style)
-
-
-_Plain.add_representer(str, _text)
-_Plain.add_representer(Styled, _text)
-
-
 class _Editor:
     """Collects the cuts that lead from a text to the wanted values."""
 
-    def __init__(self, text: str, root: Node, wanted: Any) -> None:
-        self._text, self._root, self._wanted = text, root, wanted
+    def __init__(self, text: str, root: Node, wanted: Any, *, whole: bool) -> None:
+        self._text, self._root, self._wanted, self._whole = text, root, wanted, whole
         self._lost: set[int] = set()  # anchors that will be gone
         self._targets = {id(node.target) for node in root.walk() if node.target is not None}
-        self.indented = any(
+        self._indented = any(
             value.kind == "sequence" and not value.flow and value.column > key.column for node in root.walk() for key, value in node.pairs
         )
 
@@ -113,7 +76,7 @@ class _Editor:
             self._foresee(self._root, self._wanted)
             self._cuts: list[tuple[int, int, str]] = []
             if not self._change(self._root, self._wanted):
-                return dump(self._wanted, indented=self.indented)
+                return dump(self._wanted, indented=self._indented)
             if known == self._lost:
                 break
         result, at = [], 0
@@ -141,8 +104,8 @@ class _Editor:
         if node.target is not None:
             known = id(node.target) not in self._lost and id(node.target) in self._will
             return known and same(self._will[id(node.target)], wanted)
-        if node.kind == "scalar":
-            return same(node.value, wanted)
+        if node.kind == "scalar" or (self._whole and node is not self._root):
+            return same(node.value, wanted) and not self._loses(node)
         if node.kind == "mapping" and isinstance(wanted, Mapping) and wanted and not node.closed:
             return self._flow(node, wanted) if node.flow else self._mapping(node, wanted)
         if node.kind == "sequence" and isinstance(wanted, list) and wanted:
@@ -184,7 +147,7 @@ class _Editor:
         known = {key.value for key, _ in node.pairs}
         new = {key: value for key, value in wanted.items() if key not in known}
         if new:
-            self._insert(stays[-1][1].end, dump(new, indented=self.indented), node.column)
+            self._insert(stays[-1][1].end, dump(new, indented=self._indented), node.column)
         return True
 
     def _sequence(self, node: Node, wanted: list[Any]) -> bool:
@@ -196,7 +159,7 @@ class _Editor:
         last = stays[0]
         for item, place in places:
             if item is None and place is not None:
-                self._insert(node.items[last].end, dump([wanted[place]], indented=self.indented), node.column)
+                self._insert(node.items[last].end, dump([wanted[place]], indented=self._indented), node.column)
             elif item is not None and place is None:
                 self._forget(node.items[item])
             elif item is not None and place is not None:
@@ -218,7 +181,7 @@ class _Editor:
         """Write a value anew behind its key's colon or its dash."""
         plain = node.kind == "scalar" and not isinstance(value, Mapping | list)
         value = _styled(value, node)
-        body = dump({"k": value} if in_mapping else [value], indented=self.indented).rstrip("\n")[2 if in_mapping else 1 :]
+        body = dump({"k": value} if in_mapping else [value], indented=self._indented).rstrip("\n")[2 if in_mapping else 1 :]
         first, *rest = body.split("\n")
         lines = [first, *(" " * column + line if line else line for line in rest)]
         if plain and node.anchor and not rest:
@@ -227,13 +190,13 @@ class _Editor:
         self._forget(node)
         start, end = after, max(node.end, after)
         line_end = self._line_end(after)
-        comment = ""
+        notes = []
         if node.start > line_end:  # the block stands below its key
-            comment = self._text[after:line_end].strip()
-        elif rest and (found := _COMMENT.match(self._text, end)) and found.group(1):
-            comment, end = found.group(1), found.end()
-        if comment.startswith(("&", "!")):
-            comment = ""
+            notes.append(self._text[after:line_end].strip())
+        if rest and (found := _COMMENT.match(self._text, end)) and found.group(1):  # behind a text of several lines it would be text
+            notes.append(found.group(1))
+            end = found.end()
+        comment = "  ".join(note for note in notes if note.startswith("#"))
         lines[0] += f"  {comment}" if comment else ""
         self._cuts.append((start, end, "\n".join(lines)))
 
@@ -254,10 +217,9 @@ class _Editor:
                     self._cuts.append((start, following, ""))
                 continue
             stop = self._line_end(end)
-            if stop < len(self._text):
-                self._cuts.append((line, stop + 1, ""))
-            else:
-                self._cuts.append((max(line - 1, 0), stop, ""))
+            # With the line end before it: the one behind is where something new is put in.
+            leading = self._text.rfind("\n", 0, entries[0][0]) < 0 and not any(stay for _, _, stay in entries[:i])
+            self._cuts.append((line, min(stop + 1, len(self._text)), "") if leading else (line - 1, stop, ""))
 
     def _forget(self, node: Node) -> None:
         """The anchors in what is cut: their aliases have to say it themselves."""

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.dashboards.objects import Key
+from lakehouse.dashboards.superset.merge import updated_text
 from lakehouse.dashboards.superset.normal import normalise
-from lakehouse.dashboards.superset.pull import changes, patch, pull, updated_text
+from lakehouse.dashboards.superset.pull import changes, patch, pull
 from lakehouse.dashboards.superset.yaml_edit import same
 from lakehouse.exceptions import ConfigurationError
 
@@ -136,7 +137,7 @@ def _places(value: Any, place: tuple[Any, ...] = ()) -> Any:
     for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
         if key in ("uuid", "type", "meta", "column_name", "metric_name", "sqlalchemy_uri", "id") or (key == "columns" and not place):
             continue
-        if not (place == () and isinstance(entry, dict | list)):
+        if not (place == () and isinstance(entry, dict | list)) and key != "form_data":
             yield (*place, key)
         if isinstance(entry, dict | list):
             yield from _places(entry, (*place, key))
@@ -219,6 +220,16 @@ def test_a_second_chart_of_the_same_title_gets_a_file_of_its_own(folder: Path, s
     with_a_new_chart(server)
     server.live[Key("charts", OTHER)]["slice_name"] = "Volume"
     assert [path.name for path in pull(server, folder)] == ["volume_f31fa92f.yaml", "board.yaml"]
+
+
+def test_the_cache_time_that_a_dataset_has_from_its_database_is_no_edit_of_the_dataset(folder: Path, server: Server):
+    server.live[Key("databases", DATABASE)]["cache_timeout"] = 300
+    server.live[Key("datasets", DATASET)]["cache_timeout"] = 300
+    assert [path.name for path in pull(server, folder)] == ["lake.yaml"]
+    server.live[Key("datasets", DATASET)]["cache_timeout"] = 60
+    assert [path.name for path in pull(server, folder)] == ["ticks.yaml"]
+    server.live[Key("datasets", DATASET)]["cache_timeout"] = 300
+    assert [path.name for path in pull(server, folder)] == ["ticks.yaml"]
 
 
 def test_an_unknown_board_is_refused_with_those_that_are_there(folder: Path, server: Server):

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.dashboards.superset.yaml_edit import dump, edit, same
+from lakehouse.dashboards.superset.yaml_dump import dump
+from lakehouse.dashboards.superset.yaml_edit import edit, same
 
 TEXT = """\
 # Chart of the volume.
@@ -128,6 +129,22 @@ def test_windows_line_ends_and_a_missing_last_one_stay():
     assert edit("a: 1\nb: 2", {"a": 1, "b": 3}) == "a: 1\nb: 3"
     assert edit("a: 1\nb: 2", {"a": 1}) == "a: 1"
     assert edit("a: 1\nb: 2", {"a": 1, "b": 2, "c": 3}) == "a: 1\nb: 2\nc: 3"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "new"),
+    [
+        pytest.param(
+            "a:\n- b: 1\n  c: 2\n", {"a": [{"b": 1}, None]}, "a:\n- b: 1\n- null\n", id="the last key goes, and an entry comes behind it"
+        ),
+        pytest.param("a:\n- 1  # note\nb: 2\n", {"a": "x\ny\n", "b": 2}, "a: |  # note\n  x\n  y\nb: 2\n", id="a note would become text"),
+        pytest.param("a: {}\nb: 1\nc: 2\n", {"c": 2}, "c: 2\n", id="the first two keys go"),
+        pytest.param("a:  # note\n- 1\n", {"a": "\n"}, 'a: "\\n"  # note\n', id="a text that is an empty line"),
+        pytest.param("a: 1\n", {"a": "x\x85y"}, 'a: "x\\Ny"\n', id="a line end of another kind"),
+    ],
+)
+def test_what_hypothesis_found_once(text: str, wanted: dict[str, Any], new: str):
+    assert edit(text, wanted) == new
 
 
 def test_true_is_not_one_and_text_is_no_number():
