@@ -133,11 +133,14 @@ def _draw(services: Services, chart_id: int, name: str) -> None:
 
 
 def _superset_chart(services: Services, options: dict[str, Any]) -> tuple[float, str]:
-    timings = {name: _timed(partial(_draw, services, chart_id, name)) for chart_id, name in _charts(services, options["dashboard"])}
+    charts = _charts(services, options["dashboard"])
+    timings = {name: _timed(partial(_draw, services, chart_id, name)) for chart_id, name in charts}
     if not timings:
         raise LakehouseError(f"board {options['dashboard']} has no chart")
     slowest = max(timings, key=lambda name: timings[name])
-    return timings[slowest], f"slowest of {len(timings)} charts, cache bypassed: {slowest}"
+    chart_id = next(number for number, name in charts if name == slowest)
+    seconds = _median(partial(_draw, services, chart_id, slowest))
+    return seconds, f"slowest of {len(timings)} charts, median of {_RUNS}, cache bypassed: {slowest}"
 
 
 def _superset_dashboard(services: Services, options: dict[str, Any]) -> tuple[float, str]:
@@ -147,7 +150,7 @@ def _superset_dashboard(services: Services, options: dict[str, Any]) -> tuple[fl
         with ThreadPoolExecutor(max_workers=max(1, len(charts))) as pool:
             list(pool.map(lambda chart: _draw(services, *chart), charts))
 
-    return _timed(draw), f"{len(charts)} charts at once, cache bypassed"
+    return _median(draw), f"{len(charts)} charts at once, median of {_RUNS}, cache bypassed"
 
 
 def _log_search(services: Services, options: dict[str, Any]) -> tuple[float, str]:

@@ -129,8 +129,12 @@ def _opensearch() -> str:
 
 
 def _superset() -> str:
-    admin, viewer = SupersetHook().client, SupersetHook("lakehouse_superset_viewer").client
-    return f"Superset {admin.version()}; signed in as {admin.me()} and as {viewer.me()}"
+    from lakehouse_provider.operators.dashboards import VIEWERS
+
+    admin = SupersetHook().client
+    admin.require_version()
+    others = ", ".join(SupersetHook(conn_id).client.me() for conn_id in VIEWERS.values())
+    return f"Superset {admin.version()}; signed in as {admin.me()}, {others}"
 
 
 def _prometheus() -> str:

@@ -87,7 +87,7 @@ class ServiceLevelsOperator(LakehouseOperator):
         *,
         levels: Path,
         trino_conn_id: str = "lakehouse_trino",
-        superset_conn_id: str = "lakehouse_superset_viewer",
+        superset_conn_id: str = "lakehouse_superset_analyst",
         opensearch_conn_id: str = "lakehouse_opensearch",
         catalog_conn_id: str = "lakehouse_catalog",
         **kwargs: Any,
