@@ -17,12 +17,21 @@ from lakehouse.jsonlines import parse_lines
 from lakehouse.ops.tables import CONTRACTS as OPS
 from lakehouse.quality.checks import statement
 
-SUPERSET_TYPES = {"string": "VARCHAR", "long": "BIGINT", "double": "DOUBLE", "timestamptz": "TIMESTAMP(6) WITH TIME ZONE"}
+SUPERSET_TYPES = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamptz": "TIMESTAMP(6) WITH TIME ZONE",
+}
 REPO = Path(__file__).resolve().parents[2]
 OURS = load_folder(REPO / "include" / "contracts")
 EVERY = OURS | load_folder(OPS)
 SUPERSET = REPO / "include" / "dashboards" / "superset"
 BOARDS = read_folder(SUPERSET, {"TRINO_URI": "trino://x"})
+DATASETS = {path: document for path, document in BOARDS.items() if path.startswith("datasets/")}
 
 
 @pytest.mark.parametrize("contract", [pytest.param(contract, id=name) for name, contract in EVERY.items()])
@@ -67,14 +76,31 @@ def test_the_projects_boards_are_whole():
         read_folder(SUPERSET, {})
 
 
-@pytest.mark.parametrize("name", ["refused_records", "refused_files", "shipments"])
-def test_a_dataset_on_a_table_of_ours_says_of_its_columns_what_the_contract_says(name: str):
-    dataset = BOARDS[f"datasets/lakehouse/{name}.yaml"]
-    assert (dataset["schema"], dataset["table_name"], dataset["sql"]) == ("ops_db", name, None)
+def test_every_table_is_a_dataset_for_questions_without_sql():
+    assert {f"{dataset['schema']}.{dataset['table_name']}" for dataset in DATASETS.values() if dataset["sql"] is None} == set(EVERY)
+
+
+@pytest.mark.parametrize("path", [path for path, dataset in DATASETS.items() if dataset["sql"] is None])
+def test_a_dataset_on_a_table_says_of_its_columns_what_the_contract_says(path: str):
+    dataset = DATASETS[path]
     columns = [column for column in dataset["columns"] if "expression" not in column]
     assert [(column["column_name"], column["type"], column["description"]) for column in columns] == [
-        (column.name, SUPERSET_TYPES[column.type], column.description) for column in EVERY[f"ops_db.{name}"].columns
+        (column.name, SUPERSET_TYPES[column.type], column.description)
+        for column in EVERY[f"{dataset['schema']}.{dataset['table_name']}"].columns
     ]
+
+
+@pytest.mark.parametrize("path", DATASETS)
+def test_a_dataset_explains_itself(path: str):
+    dataset = DATASETS[path]
+    assert dataset["description"]
+    assert set(dataset["extra"]["certification"]) == {"certified_by", "details"}
+    assert dataset["metrics"]
+    for entry in [*dataset["columns"], *dataset["metrics"]]:
+        assert entry["verbose_name"]
+        assert entry["description"]
+    times = {column["column_name"] for column in dataset["columns"] if column["is_dttm"]}
+    assert dataset["main_dttm_col"] in times or (dataset["main_dttm_col"] is None and not times)
 
 
 @pytest.mark.parametrize("path", [path for path, document in BOARDS.items() if document.get("params", {}).get("query_mode") == "raw"])
