@@ -315,6 +315,25 @@ def test_only_makers_make(lake: Lake, role: str) -> None:
         assert response.status_code in (403, 404), f"{method} {path}: {response.text[:300]}"
 
 
+def test_a_developer_makes_and_removes_datasets_charts_and_boards(lake: Lake) -> None:
+    developer = lake.users["Developer"]
+    dataset = {
+        "database": lake.database,
+        "catalog": "hive_prod",
+        "schema": SCHEMA,
+        "table_name": f"{lake.name}-made",
+        "sql": "SELECT 1 AS a",
+    }
+    chart = {"slice_name": f"{lake.name} made", "datasource_id": lake.physical, "datasource_type": "table", "viz_type": "table"}
+    for path, body in (("dataset", dataset), ("chart", chart), ("dashboard", {"dashboard_title": f"{lake.name} made"})):
+        made = developer.request("POST", f"/api/v1/{path}/", json=body).json()["id"]
+        developer.request("DELETE", f"/api/v1/{path}/{made}")
+    # The board's owners are others.
+    board = lake.board.number_of("dashboard", lake.board.ids["board"])
+    answer = developer.request("PUT", f"/api/v1/dashboard/{board}", json={"dashboard_title": "mine"}, accept=ANY)
+    assert answer.status_code == 403
+
+
 def test_a_viewer_and_ops_have_no_sql_lab_and_ops_no_ticks(lake: Lake) -> None:
     for role in ("Viewer", "Ops"):
         assert lake.ask(role, "SELECT 1").status_code == 403
