@@ -26,10 +26,10 @@ def check_board(board: Document, charts: Container[str], *, needs_slug: bool) ->
         if "type" not in item:
             yield board.finding("layout", f"`{key}` has no `type`: the import ends in an error", "position", key)
             continue
-        for child in _list(item.get("children")):
+        for i, child in enumerate(_list(item.get("children"))):
             if child not in position:
                 message = f"`{key}` has the child `{child}`, which is not in `position`: nothing is drawn there"
-                yield board.finding("layout", message, "position", key, "children", severity="warning")
+                yield board.finding("layout", message, "position", key, "children", i, severity="warning")
         if item.get("id", key) != key:
             yield board.finding("layout", f"the id of `{key}` is `{item['id']}`: the two must be the same", "position", key, "id")
         if item["type"] == "CHART":
@@ -47,10 +47,10 @@ def _place(board: Document, key: str, item: Mapping[str, Any], charts: Container
     if key not in reached:
         yield board.finding("layout", f"`{key}` cannot be reached from ROOT_ID by `children`: the chart is not shown", "position", key)
         return
-    for parent in _list(item.get("parents")):
+    for i, parent in enumerate(_list(item.get("parents"))):
         if parent not in (board.data.get("position") or {}):
             message = f"`{key}` has the parent `{parent}`, which is not in `position`"
-            yield board.finding("layout", message, "position", key, "parents", severity="warning")
+            yield board.finding("layout", message, "position", key, "parents", i, severity="warning")
 
 
 def _reached(position: Mapping[str, Any]) -> set[str]:

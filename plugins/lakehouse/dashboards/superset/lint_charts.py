@@ -87,12 +87,12 @@ Named = tuple[str, str, tuple[Any, ...], str]  # rule, name, place, severity
 def _in_params(params: Mapping[str, Any]) -> Iterator[Named]:
     raw = params.get("query_mode") == "raw"  # a table of rows: metrics and groups are of its other face
     for key in _METRICS:
-        for metric in () if raw else _each(params.get(key)):
-            yield from _metric(metric, ("params", key))
+        for i, metric in enumerate(() if raw else _each(params.get(key))):
+            yield from _metric(metric, ("params", key, i))
     for key in ("all_columns",) if raw else _COLUMNS:
-        for column in _each(params.get(key)):
+        for i, column in enumerate(_each(params.get(key))):
             if isinstance(column, str):
-                yield "no-such-column", column, ("params", key), "error"
+                yield "no-such-column", column, ("params", key, i), "error"
     for i, one in enumerate(_each(params.get("adhoc_filters"))):
         if isinstance(one, dict) and one.get("expressionType") == "SIMPLE" and one.get("clause") == "WHERE":
             subject = one.get("subject")

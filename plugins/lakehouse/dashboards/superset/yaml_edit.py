@@ -64,21 +64,18 @@ class _Editor:
     def __init__(self, text: str, root: Node, wanted: Any, *, whole: bool) -> None:
         self._text, self._root, self._wanted, self._whole = text, root, wanted, whole
         self._lost: set[int] = set()  # anchors that will be gone
+        self._will: dict[int, Any] = {}
+        self._cuts: list[tuple[int, int, str]] = []
         self._targets = {id(node.target) for node in root.walk() if node.target is not None}
         self._indented = any(
             value.kind == "sequence" and not value.flow and value.column > key.column for node in root.walk() for key, value in node.pairs
         )
 
     def run(self) -> str:
-        while True:
-            known = set(self._lost)
-            self._will: dict[int, Any] = {}
-            self._foresee(self._root, self._wanted)
-            self._cuts: list[tuple[int, int, str]] = []
-            if not self._change(self._root, self._wanted):
-                return dump(self._wanted, indented=self._indented)
-            if known == self._lost:
-                break
+        # In the order of the text: an anchor stands before its aliases, so whether it is lost is known when they are looked at.
+        self._foresee(self._root, self._wanted)
+        if not self._change(self._root, self._wanted):
+            return dump(self._wanted, indented=self._indented)
         result, at = [], 0
         for start, end, new in sorted(self._cuts, key=lambda cut: cut[:2]):
             if start < at:  # two cuts of one place: whoever checks the result will see it

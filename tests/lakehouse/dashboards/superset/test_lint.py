@@ -55,7 +55,7 @@ def test_a_whole_export_has_no_finding(broken: Lint):
             SET,
             "name: symbol",
             "name: at",
-            ["board.yaml:29 no-such-column", "volume.yaml:5 no-such-column", "ticks.yaml:15 doubled-name"],
+            ["board.yaml:29 no-such-column", "volume.yaml:6 no-such-column", "ticks.yaml:15 doubled-name"],
             id="a column twice",
         ),
         pytest.param(LAKE, "superset@", "superset:hunter2@", ["lake.yaml:2 password"], id="a password in an address"),

@@ -11,7 +11,7 @@ STORED = '{"queries": [{"columns": ["symbol"], "metrics": ["volume"]}]}'
 @pytest.mark.parametrize(
     ("old", "new", "found"),
     [
-        pytest.param("- symbol", "- ticker", ["volume.yaml:5 no-such-column"], id="a group by a column that is not there"),
+        pytest.param("- symbol", "- ticker", ["volume.yaml:6 no-such-column"], id="a group by a column that is not there"),
         pytest.param("metric: volume", "metric: turnover", ["volume.yaml:7 no-such-metric"], id="a metric that is not there"),
         pytest.param("metric: volume", "metrics: [volume, turnover]", ["volume.yaml:7 no-such-metric"], id="one metric of several"),
         pytest.param(

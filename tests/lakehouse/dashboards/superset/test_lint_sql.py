@@ -43,6 +43,13 @@ CONTRACTS = {
         ),
         pytest.param(SET, "    volume\n", "    turnover\n", "ticks.yaml:7 no-such-column", id="a column that the contract does not have"),
         pytest.param(
+            SET,
+            QUERY,
+            "  SELECT max(at) AS at, symbol, sum(volume) AS volume, price * 2 AS p\n  FROM ticks_db.ticks\n  GROUP BY symbol, p\n",
+            "ticks.yaml:8 no-such-column",
+            id="a name that SELECT gives, in GROUP BY",
+        ),
+        pytest.param(
             SET, "  FROM ticks_db.ticks\n", "  FROM ticks_db.ticks WHERE d > 1\n", "ticks.yaml:8 no-such-column", id="one in a condition"
         ),
         pytest.param(

@@ -64,7 +64,9 @@ def test_a_new_column_comes_without_what_a_server_writes_beside_it_and_the_order
     text = FILES["datasets/lake/ticks.yaml"]
     live = live_of(text)
     live["columns"] = [{"column_name": "new", "type": "DOUBLE", "is_active": True, "expression": None}, *reversed(live["columns"])]
-    assert lines(text, updated_text(text, live)) == ([], ["- column_name: new", "  type: DOUBLE"])
+    new = updated_text(text, live)
+    assert lines(text, new) == ([], ["- column_name: new", "  type: DOUBLE"])
+    assert [column["column_name"] for column in yaml.safe_load(new)["columns"]] == ["at", "symbol", "volume", "big", "new"]
 
 
 def test_a_key_that_someone_took_out_of_a_chart_goes():

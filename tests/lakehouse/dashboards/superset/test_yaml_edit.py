@@ -119,8 +119,11 @@ def test_an_alias_is_written_out_when_only_one_of_the_two_changes():
 
 
 def test_an_anchor_that_goes_leaves_its_aliases_the_value():
-    text = "a: &x [1]\nb: *x\nc: 3\n"
-    assert edit(text, {"b": [1], "c": 3}) == "b:\n- 1\nc: 3\n"
+    text = "a: &x [1]\nb: *x\nc: 3  # note\n"
+    assert edit(text, {"b": [1], "c": 3}) == "b:\n- 1\nc: 3  # note\n"
+    assert edit(text, {"a": {"k": 1}, "b": [1], "c": 3}) == "a:\n  k: 1\nb:\n- 1\nc: 3  # note\n"
+    # The same for both, but the anchor is not kept.
+    assert edit(text, {"a": {"k": 1}, "b": {"k": 1}, "c": 3}) == "a:\n  k: 1\nb:\n  k: 1\nc: 3  # note\n"
     assert edit("a: &x 1\nb: *x\n", {"a": 2, "b": 1}) == "a: &x 2\nb: 1\n"
 
 
@@ -134,9 +137,7 @@ def test_windows_line_ends_and_a_missing_last_one_stay():
 @pytest.mark.parametrize(
     ("text", "wanted", "new"),
     [
-        pytest.param(
-            "a:\n- b: 1\n  c: 2\n", {"a": [{"b": 1}, None]}, "a:\n- b: 1\n- null\n", id="the last key goes, and an entry comes behind it"
-        ),
+        pytest.param("a:\n- b: 1\n  c: 2\n", {"a": [{"b": 1}, None]}, "a:\n- b: 1\n- null\n", id="an entry comes where a key goes"),
         pytest.param("a:\n- 1  # note\nb: 2\n", {"a": "x\ny\n", "b": 2}, "a: |  # note\n  x\n  y\nb: 2\n", id="a note would become text"),
         pytest.param("a: {}\nb: 1\nc: 2\n", {"c": 2}, "c: 2\n", id="the first two keys go"),
         pytest.param("a:  # note\n- 1\n", {"a": "\n"}, 'a: "\\n"  # note\n', id="a text that is an empty line"),
