@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from include.assets import SUPERSET_FOLDER
 from lakehouse.dashboards.record import Memory
 from lakehouse.dashboards.superset.client import SupersetClient
+from lakehouse.exceptions import VerificationError
 from lakehouse.objects import ObjectStore
 from stack.airflow_api import AirflowApi
-from stack.installation import Installation
+from stack.installation import REPO, Installation
 from tests.integration.airflow_runs import run_to_end
 from tests.integration.superset_boards import Board, session
 
 pytestmark = pytest.mark.integration
 
+EXAMPLE = REPO / "tests" / "system" / "example_superset_sync.py"
 OPERATIONS = "lakehouse-operations"
 
 
@@ -88,5 +92,34 @@ def test_a_prune_shows_the_plan_asks_and_removes_only_when_a_person_approves(
         run = run_to_end(api, "sync_dashboards", {"prune": True}, answer="Approve")
         assert api.xcom("sync_dashboards", run.run_id, "prune")["removed"] == [str(key)]
         assert key.id not in {entry["uuid"] for entry in admin.list("chart", ["uuid"])}
+    finally:
+        board.clean()
+
+
+def test_the_example_dag_says_which_chart_of_a_folder_is_broken(
+    stack: Installation,
+    admin: SupersetClient,
+    store: ObjectStore,
+    connections: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Task by task: `dag.test()` runs only what the DAG processor has serialized, and this is no DAG of the bundle."""
+    board = Board(tmp_path, admin, store, stack.ports["trino"])
+    try:
+        board.add_chart("broken", where="no_such_column = 1")
+        for name, value in (("FOLDER", tmp_path), ("PREFIX", board.prefix), ("VIEWER", "lakehouse_superset")):
+            monkeypatch.setenv(f"SUPERSET_{name}", str(value))
+        tasks = runpy.run_path(str(EXAMPLE))["dag"].task_dict
+        context: Any = {"ti": MagicMock(), "outlet_events": {}}
+        with pytest.raises(VerificationError) as caught:
+            tasks["sync"].execute(context)
+        assert f"{board.name} board / {board.name} broken, as Viewer: " in str(caught.value)
+        assert str(caught.value).count("as Viewer") == 1
+        board.add_chart("broken")
+        facts = tasks["sync"].execute(context)
+        assert facts["written"] is True
+        assert facts["dashboards"][0]["charts_ok"] == 3
+        assert tasks["drift"].execute(context)["rows"] == 0
     finally:
         board.clean()

@@ -1,6 +1,6 @@
 """A whole DAG of the Superset operators, as one would write it for a folder of one's own: sync, then look for drift.
 
-Run it with `dag.test()` where the connections are; the folder and the prefix come by environment.
+Put it into a DAG bundle where the connections are; the folder, the prefix and the connection of a viewer come by environment.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from lakehouse_provider.operators.dashboards import SupersetDriftOperator, Super
 
 FOLDER = Path(os.environ.get("SUPERSET_FOLDER", "include/dashboards/superset"))
 PREFIX = os.environ.get("SUPERSET_PREFIX", "dashboards/example")
+VIEWER = os.environ.get("SUPERSET_VIEWER", "lakehouse_superset_viewer")
 
 with DAG("example_superset_sync", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
     # [START operator_superset_sync]
-    sync = SupersetSyncOperator(task_id="sync", folder=FOLDER, prefix=PREFIX)
+    sync = SupersetSyncOperator(task_id="sync", folder=FOLDER, prefix=PREFIX, viewer_conn_ids={"Viewer": VIEWER})
     # [END operator_superset_sync]
     drift = SupersetDriftOperator(task_id="drift", folder=FOLDER, prefix=PREFIX)
     sync >> drift

@@ -5,7 +5,7 @@ Sources, in apache-superset 6.1.0: `superset/security/api.py`, `superset/views/b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -17,6 +17,7 @@ from lakehouse.http import HttpClient
 
 _OLDEST = (6, 1)
 _PAGE = 100
+_TRIES = 3
 
 
 class SupersetClient(HttpClient):
@@ -91,14 +92,24 @@ class SupersetClient(HttpClient):
                 "6.1 replaces: upgrade it to 6.1 or newer"
             )
 
-    def list(self, resource: str, columns: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """Every entry of a list endpoint, such as `chart`, with these columns; page by page."""
-        wanted = f"columns:!({','.join(columns)})"
-        for page in count():
-            answer = self.request("GET", f"/api/v1/{resource}/?q=(page:{page},page_size:{_PAGE},{wanted})").json()
-            yield from answer["result"]
-            if (page + 1) * _PAGE >= answer["count"]:
-                return
+    def list(self, resource: str, columns: Iterable[str]) -> list[dict[str, Any]]:
+        """Every entry of a list endpoint, such as `chart`, with these columns and its `id`.
+
+        Raises:
+            TransientError: entries kept moving from page to page while they were read.
+        """
+        names = ",".join(dict.fromkeys(["id", *columns]))
+        for _ in range(_TRIES):
+            entries: dict[int, dict[str, Any]] = {}
+            for page in count():
+                answer = self.request("GET", f"/api/v1/{resource}/?q=(page:{page},page_size:{_PAGE},columns:!({names}))").json()
+                entries |= {entry["id"]: entry for entry in answer["result"]}
+                if (page + 1) * _PAGE >= answer["count"]:
+                    break
+            # The newest come first: what is saved meanwhile moves to a page that was read already, and pushes others to the next.
+            if len(entries) == answer["count"]:
+                return list(entries.values())
+        raise TransientError(f"Superset's list of {resource} changed each time it was read: run the task again")
 
 
 def _has_run_out(response: requests.Response) -> bool:
