@@ -15,6 +15,7 @@ from lakehouse.dashboards.objects import Document
 
 MASK = "XXXXXXXXXX"  # what Superset shows instead of a password
 _URI_PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
+_RENAMED = {"allow_file_upload": "allow_csv_upload", "schemas_allowed_for_file_upload": "schemas_allowed_for_csv_upload"}
 _OF_THIS_SERVER = ("datasource", "slice_id", "dashboards")
 # A browser writes these on its own when an owner opens the board, or they follow from the rest of it.
 _WORKED_OUT = (
@@ -66,6 +67,11 @@ def normalise(document: Document, charts: Mapping[int, str] | None = None) -> di
         context = _without(result["query_context"], _OF_THIS_SERVER)
         result["query_context"] = context | {"form_data": _without(context.get("form_data") or {}, _OF_THIS_SERVER)}
     if "sqlalchemy_uri" in result:
+        # An export of datasets says it in the newer word, an export of databases in the older one, which is the import's.
+        for holder in (result, result.get("extra") or {}):
+            for new, old in _RENAMED.items():
+                if new in holder:
+                    holder[old] = holder.pop(new)
         result["sqlalchemy_uri"] = mask(result["sqlalchemy_uri"])
     if "position" in result:
         numbers = {int(place["meta"]["chartId"]): place["meta"]["uuid"] for place in chart_places(result) if place["meta"].get("chartId")}

@@ -60,3 +60,9 @@ def test_json_in_text_is_opened_and_what_belongs_to_this_server_is_dropped():
 def test_a_password_in_an_address_is_taken_out(address, password, shown):
     assert password_of({"sqlalchemy_uri": address}) == password
     assert normalise({"sqlalchemy_uri": address})["sqlalchemy_uri"] == shown
+
+
+def test_a_database_says_the_same_whichever_export_it_comes_from():
+    by_dataset = {"sqlalchemy_uri": "x://", "allow_file_upload": False, "extra": {"schemas_allowed_for_file_upload": []}}
+    by_database = {"sqlalchemy_uri": "x://", "allow_csv_upload": False, "extra": {"schemas_allowed_for_csv_upload": []}}
+    assert normalise(by_dataset) == normalise(by_database) == by_database
