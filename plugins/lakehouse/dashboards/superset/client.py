@@ -50,11 +50,16 @@ class SupersetClient(HttpClient):
             response._content = b"a page of HTML, no reason; Superset's own log has it (`make logs SERVICE=superset`)"
         return super().error(response, method, path)
 
-    def _sign_in(self) -> None:
+    def log_in(self) -> str:
+        """Prove the password, which needs no right at all; returns the user's name."""
         self.session.headers.pop("Authorization", None)
         login = {"username": self.user, "password": self._password, "provider": "db", "refresh": False}
         token = super().request("POST", "/api/v1/security/login", json=login).json()["access_token"]
         self.session.headers["Authorization"] = f"Bearer {token}"
+        return self.user
+
+    def _sign_in(self) -> None:
+        self.log_in()
         # A write needs all three: the token, the session cookie that comes with it, and the referer.
         csrf = super().request("GET", "/api/v1/security/csrf_token/").json()["result"]
         self.session.headers.update({"X-CSRFToken": csrf, "Referer": self.base_url})
