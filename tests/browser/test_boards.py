@@ -133,8 +133,8 @@ def _chosen(name: str, column: str, value: str) -> str:
     return f"(NATIVE_FILTER-{name}:{state})"
 
 
-def _days(first: str, end: str) -> str:
-    days = f"'{first} : {end}'"
+def _time(range_: str) -> str:
+    days = f"'{range_}'"
     return f"(NATIVE_FILTER-time:(extraFormData:(time_range:{days}),filterState:(value:{days}),id:NATIVE_FILTER-time))"
 
 
@@ -211,37 +211,37 @@ def test_the_boards_filters_change_its_charts(person: Person, stack: Installatio
     oldest = query(
         stack, "SELECT CAST(min(date) AS VARCHAR), CAST(min(date) + INTERVAL '1' DAY AS VARCHAR) FROM option_ticks_db.daily_option_summary"
     )[0]
-    person.open("lakehouse-analytics", _days(*oldest))
+    person.open("lakehouse-analytics", _time(" : ".join(oldest)))
     rows = person.answer(PIVOT)["data"]
     assert 0 < len({row["date"] for row in rows}) == 1 < len({row["date"] for row in before[PIVOT]["data"]})
 
 
-def test_a_log_line_of_html_is_shown_as_text(person: Person, stack: Installation, pipeline: dict[str, object]) -> None:
-    identity, text = f"hostile-{uuid4()}", _literal(HOSTILE)
-    meta = _literal(json.dumps({"user": HOSTILE, "order_id": "<b>bold</b>"}))
-    # Left there: a log line that is deleted stops the shipping of logs.
-    query(
-        stack,
+PLANTED = {
+    LOG: (
         "INSERT INTO logs_db.raw_logs (log_id, event_time, level, message, meta, ingest_time) "
-        f"VALUES ('{identity}', current_timestamp, 'ERROR', {text}, {meta}, current_timestamp)",
-    )
-    query(
-        stack,
+        "VALUES ({id}, current_timestamp, 'ERROR', {text}, {meta}, current_timestamp)"
+    ),
+    "Refused records, newest first": (
         "INSERT INTO ops_db.refused_records (refusal_id, table_name, record_key, place, reason, detail, masked, refused_at) "
-        f"VALUES ('{identity}', 'test_db.hostile', 'k', 'p', 'schema', '<b>bold</b>', {text}, current_timestamp)",
-    )
-    for user, slug, name in (("analyst", "lakehouse-analytics", LOG), ("ops", "lakehouse-operations", "Refused records, newest first")):
-        person.driver.delete_all_cookies()
-        person.sign_in(user)
-        person.open(
-            slug, "(NATIVE_FILTER-time:(extraFormData:(time_range:'Current day'),filterState:(value:'Current day'),id:NATIVE_FILTER-time))"
-        )
-        assert person.answer(name)["rowcount"]
-        person.wait_for(f'[data-test-chart-name="{name}"] tbody td')
-        cells = [cell.text for cell in person.chart(name).find_elements(By.CSS_SELECTOR, "td")]
-        # Superset takes the script's tag out first, and shows the rest as text.
-        assert any(cell.startswith("<img src") and "document.title='OWNED'" in cell for cell in cells), cells[:20]
-        assert any("<b>bold</b>" in cell for cell in cells)
-        inside = person.chart(name).find_elements(By.CSS_SELECTOR, "td img, td script, td b")
-        assert inside == []
-        assert "OWNED" not in person.driver.title
+        "VALUES ({id}, 'test_db.hostile', 'k', 'p', 'schema', '<b>bold</b>', {text}, current_timestamp)"
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "chart"), zip(ROLES, PLANTED, strict=True))
+def test_html_from_outside_is_shown_as_text(
+    person: Person, stack: Installation, pipeline: dict[str, object], name: str, chart: str
+) -> None:
+    meta = json.dumps({"user": HOSTILE, "order_id": "<b>bold</b>"})
+    # It stays there: a log line that is deleted stops the shipping of logs.
+    query(stack, PLANTED[chart].format(id=_literal(f"hostile-{uuid4()}"), text=_literal(HOSTILE), meta=_literal(meta)))
+    person.sign_in(ROLES[name])
+    person.open(_board(name)["slug"], _time("Current day"))
+    assert person.answer(chart)["rowcount"]
+    person.wait_for(f'[data-test-chart-name="{chart}"] tbody td')
+    cells = [cell.text for cell in person.chart(chart).find_elements(By.CSS_SELECTOR, "td")]
+    # Superset takes the script's tag out first, and shows the rest as text.
+    assert any(cell.startswith("<img src") and "document.title='OWNED'" in cell for cell in cells), cells[:20]
+    assert "<b>bold</b>" in cells
+    assert person.chart(chart).find_elements(By.CSS_SELECTOR, "td img, td script, td b") == []
+    assert "OWNED" not in person.driver.title
