@@ -25,6 +25,7 @@ SPARK_POOL = "spark"
 TRINO_POOL = "trino"
 DECODE_POOL = "decode"
 SHIP_POOL = "ship"
+DASHBOARDS_POOL = "dashboards"
 
 
 def default_args(**changes: Any) -> dict[str, Any]:

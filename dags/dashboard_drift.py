@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
-from dags._policy import START_DATE, default_args
+from dags._policy import DASHBOARDS_POOL, START_DATE, default_args
 from include.assets import REPOSITORY, SUPERSET_FOLDER, Tag
 from lakehouse_provider.operators.dashboards import SupersetDriftOperator
 
@@ -34,4 +34,4 @@ with DAG(
     },
     default_args=default_args(),
 ):
-    SupersetDriftOperator(task_id="superset", folder=SUPERSET_FOLDER, root=REPOSITORY, then="{{ params.then }}")
+    SupersetDriftOperator(task_id="superset", folder=SUPERSET_FOLDER, root=REPOSITORY, then="{{ params.then }}", pool=DASHBOARDS_POOL)

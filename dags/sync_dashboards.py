@@ -20,7 +20,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from dags._policy import START_DATE, default_args
+from dags._policy import DASHBOARDS_POOL, START_DATE, default_args
 from include.assets import DAILY_OPTION_SUMMARY, DASHBOARDS, SUPERSET_FOLDER, Tag
 from lakehouse_provider.operators.dashboards import SupersetPruneOperator, SupersetSyncOperator
 
@@ -37,7 +37,8 @@ with DAG(
     schedule=[DAILY_OPTION_SUMMARY],
     start_date=START_DATE,
     tags=[Tag.DASHBOARDS],
-    max_active_runs=1,
+    # The pool lets one write at a time; a run that waits for an answer must not hold up the next ones.
+    max_active_runs=4,
     params={
         "overwrite_drift": Param(
             False, type="boolean", description="Write the files over what people edited in the UI since the last apply; a backup is kept"
@@ -59,6 +60,7 @@ with DAG(
         overwrite_drift="{{ params.overwrite_drift }}",
         restore="{{ params.restore or '' }}",
         outlets=[DASHBOARDS],
+        pool=DASHBOARDS_POOL,
     )
     approve_prune = ApprovalOperator(
         task_id="approve_prune",
@@ -73,5 +75,6 @@ with DAG(
         folder=SUPERSET_FOLDER,
         synced=superset.output,
         limit="{{ params.prune_limit }}",
+        pool=DASHBOARDS_POOL,
     )
     anything_to_prune(superset.output) >> approve_prune >> prune

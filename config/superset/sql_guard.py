@@ -52,8 +52,8 @@ def refused_statements(statements: Collection[exp.Expression], known: Collection
 
 def _only_tells(command: exp.Expression) -> bool:
     """Whether it only tells of tables; EXPLAIN ANALYZE runs what it explains, be it a DELETE."""
-    words = f"{command.name} {command.text('expression')}".upper().split()
-    return words[0] == "SHOW" or (words[0] == "EXPLAIN" and words[1].startswith(("SELECT", "WITH", "(")))
+    first, *rest = f"{command.name} {command.text('expression')}".upper().split() or [""]
+    return first == "SHOW" or (first == "EXPLAIN" and "".join(rest[:1]).startswith(("SELECT", "WITH", "(")))
 
 
 def _refused_tables(statement: exp.Expression, known: Collection[tuple[str, str, str]]) -> str:

@@ -12,6 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from include.assets import SUPERSET_FOLDER
+from lakehouse.dashboards.objects import Key
 from lakehouse.dashboards.record import Memory
 from lakehouse.dashboards.superset.client import SupersetClient
 from lakehouse.exceptions import VerificationError
@@ -78,8 +79,9 @@ def test_a_prune_shows_the_plan_asks_and_removes_only_when_a_person_approves(
     board = Board(tmp_path, admin, store, stack.ports["trino"])
     try:
         board.sync().apply()
-        # As if the product's folder had once had this chart.
-        ours, key = Memory(store, "dashboards/superset"), next(key for key in board.memory.record().applied if key.kind == "charts")
+        # As if the product's folder had once had this chart, and had taken it off its board.
+        ours, key = Memory(store, "dashboards/superset"), Key("charts", board.remove_chart("two"))
+        board.sync().apply()
         orphan = {key: board.memory.record().applied[key]}
         record = ours.record()
         ours.write_record(replace(record, applied={**record.applied, **orphan}))

@@ -212,7 +212,7 @@ def test_a_server_that_is_down_is_said_plainly(board):
 
 def results(board: Board) -> dict[str, str]:
     document = board.target().documents["dashboards/board.yaml"]
-    outcome = verify_board(board.client, document, "Admin")
+    outcome = verify_board(board.client, board.client, document, "Admin")
     assert outcome.url.endswith(f"/superset/dashboard/{board.name}/")
     return {chart.name.split()[-1]: chart.error[:60] or ("no rows" if chart.failed else "fine") for chart in outcome.charts}
 
@@ -232,7 +232,7 @@ def test_a_chart_that_is_off_the_live_board_is_named(board):
     document = board.target().documents["dashboards/board.yaml"]
     board.remove_chart("two")
     board.sync().apply()
-    charts = {chart.name: chart.error for chart in verify_board(board.client, document, "Admin").charts}
+    charts = {chart.name: chart.error for chart in verify_board(board.client, board.client, document, "Admin").charts}
     assert charts[f"{board.name} two"] == "it is not on the board"
 
 

@@ -67,6 +67,9 @@ class Part(Protocol):
     def write(self, documents: Mapping[Key, Document]) -> None:
         """Create them, or bring them to this content."""
 
+    def in_use(self, key: Key) -> str:
+        """Who else needs the object, in words; empty when no one does."""
+
     def delete(self, key: Key) -> None:
         """Remove an object that may already be gone."""
 

@@ -106,16 +106,24 @@ def make_plan(wanted: Mapping[Key, Wanted], live: Mapping[Key, Live], record: Re
 
 
 def _compare(key: Key, wanted: Wanted, live: Live | None, record: Record, user: str) -> Change:
-    if live is None:
-        return Change(key, wanted.name, Action.CREATE)
     base = record.applied.get(key)
+    if live is None:
+        return Change(key, wanted.name, Action.CREATE, (Difference("it was removed by hand", "", ""),) if base else ())
     to_file = tuple(_differences(live.content, wanted.content, exact=False))
+    said = (live.editor, live.edited_at, live.url)
+    if (
+        not to_file
+        and base
+        and key not in record.pending
+        and (beside := tuple(_differences(_overlaid(base.content, wanted.content), live.content, exact=True)))
+    ):
+        # Where the file says nothing, the last apply does.
+        return Change(key, wanted.name, Action.DRIFTED, beside, *said)
     if not to_file:
         # A password is never shown again: whether it is still the one that was sent can be told from the record alone.
         rotated = not record.knows(key, wanted.secret)
         action = Action.CHANGE if rotated else Action.UNCHANGED
         return Change(key, wanted.name, action, (Difference("password", "", ""),) if rotated else (), url=live.url)
-    said = (live.editor, live.edited_at, live.url)
     if key in record.pending and live.editor in ("", user):  # a write of ours was cut off: what is there is half ours
         return Change(key, wanted.name, Action.CHANGE, to_file, *said)
     if base is None:
@@ -144,12 +152,26 @@ def _differences(old: Any, new: Any, *, exact: bool, path: str = "") -> Iterator
             for entry in [*other, *(one.keys() - other.keys())]:
                 yield from _differences(one.get(entry, _NOTHING), other.get(entry, _NOTHING), exact=exact, path=f"{path}[{entry}]")
         elif len(old) != len(new):
-            yield Difference(path, _short(old), _short(new))
+            yield Difference(path, *_listed(old, new))
         else:
             for i, (one, other) in enumerate(zip(old, new, strict=True)):
                 yield from _differences(one, other, exact=exact, path=f"{path}[{i}]")
     elif old != new and not (_is_nothing(old) and _is_nothing(new)):
         yield Difference(path, _short(old), _short(new))
+
+
+def _overlaid(base: Any, wanted: Any, path: str = "") -> Any:
+    """What was applied, with what the file says now."""
+    if isinstance(base, Mapping) and isinstance(wanted, Mapping):
+        kept = {} if path in _EXACT else base
+        return {**kept, **{key: _overlaid(base.get(key), value, f"{path}.{key}" if path else str(key)) for key, value in wanted.items()}}
+    if isinstance(base, list) and isinstance(wanted, list):
+        if name := _name_of_entries(base, wanted):
+            before = {entry[name]: entry for entry in base}
+            return [_overlaid(before.get(entry[name]), entry, path) for entry in wanted]
+        if len(base) == len(wanted):
+            return [_overlaid(*pair, path) for pair in zip(base, wanted, strict=True)]
+    return wanted
 
 
 def _is_nothing(value: Any) -> bool:
@@ -161,6 +183,13 @@ def _name_of_entries(*sides: list[Any]) -> str | None:
     """The key that names each entry of these lists, where there is one."""
     entries = [entry for side in sides for entry in side]
     return next((name for name in _NAMES if entries and all(isinstance(entry, Mapping) and name in entry for entry in entries)), None)
+
+
+def _listed(old: list[Any], new: list[Any]) -> tuple[str, str]:
+    """Two lists as short text; of plain words, what only one of them has."""
+    if all(isinstance(value, str) for value in [*old, *new]):
+        return _short([value for value in old if value not in new]), _short([value for value in new if value not in old])
+    return _short(old), _short(new)
 
 
 def _short(value: Any) -> str:
@@ -177,7 +206,7 @@ def _said(change: Change) -> str:
 
 
 def _fields(change: Change) -> str:
-    shown = [d.path if d.path == "password" else f"{d.path}: {d.old} → {d.new}" for d in change.differences[:_SHOWN_FIELDS]]
+    shown = [d.path if not (d.old or d.new) else f"{d.path}: {d.old} → {d.new}" for d in change.differences[:_SHOWN_FIELDS]]
     left = len(change.differences) - len(shown)
     return "; ".join([*shown, *([f"and {left} more"] if left else [])])
 

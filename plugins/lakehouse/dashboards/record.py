@@ -26,11 +26,12 @@ _SCRYPT = {"n": 2**12, "r": 8, "p": 1}
 
 @dataclass(frozen=True)
 class Recorded:
-    """An object as it was read back after it was applied."""
+    """An object as it was read back after it was applied; `said` are the keys that its file had."""
 
     name: str
     content: Document
     version: str = ""
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Memory:
             return Record()
         try:
             said = json.loads(self._store.read(key))
-            entries = {Key.of(text): Recorded(**entry) for text, entry in said["applied"].items()}
+            entries = {Key.of(text): Recorded(**{**entry, "said": tuple(entry.get("said", ()))}) for text, entry in said["applied"].items()}
             hashes = {Key.of(text): text_hash for text, text_hash in said["secrets"].items()}
             return Record(entries, hashes, frozenset(map(Key.of, said["pending"])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -49,7 +49,7 @@ class Sync:
 
     def _compare(self, record: Record, fresh: Collection[Key]) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
         """The plan, and its two sides; of the keys in `fresh` no version is trusted."""
-        wanted = self._target.wanted()
+        wanted = {key: _unsaid(one, record.applied.get(key)) for key, one in self._target.wanted().items()}
         known = {
             key: Live(entry.content, entry.name, version=entry.version)
             for key, entry in record.applied.items()
@@ -58,8 +58,12 @@ class Sync:
         live = self._live(wanted.keys() | record.applied.keys(), known)
         return make_plan(wanted, live, record, self._target.user, self._order), wanted, live
 
-    def apply(self, *, overwrite_drift: bool = False) -> tuple[Plan, Written]:
+    def apply(self, *, overwrite_drift: bool = False, thorough: bool = False) -> tuple[Plan, Written]:
         """Bring the service to what the files say; what a person edited since the last apply is left alone unless told otherwise.
+
+        Args:
+            overwrite_drift: write over such edits too; the backup has them.
+            thorough: as in `plan`.
 
         Returns:
             The plan as it was before, and what was done.
@@ -69,10 +73,14 @@ class Sync:
             VerificationError: it took all, and reads back differently.
         """
         record = self._memory.record()
-        plan, wanted, live = self._compare(record, fresh=record.pending)
+        plan, wanted, live = self._compare(record, fresh=record.applied if thorough else record.pending)
+        if touched := {change.key for change in plan.writes(overwrite_drift=overwrite_drift)}:
+            # What is written over is looked at itself: its version may have missed an edit.
+            plan, wanted, live = self._compare(record, fresh=record.applied if thorough else record.pending | touched)
+        log.info("plan:\n%s", plan.to_markdown())
         keys = [change.key for change in plan.writes(overwrite_drift=overwrite_drift)]
         if not keys:
-            self._remember(record, plan, live)
+            self._remember(record, plan, wanted, live)
             return plan, Written((), "")
         self._point("back up")
         backup = self._memory.back_up({key: live.get(key) for key in keys})
@@ -84,25 +92,31 @@ class Sync:
         self._memory.write_record(record)
         left: Collection[Key] = keys
         for _ in range(_ROUNDS):
-            self._write({key: wanted[key].content for key in left})
+            try:
+                self._write({key: wanted[key].content for key in left})
+            except ServiceError:
+                after, wanted, live = self._compare(record, fresh=keys)
+                self._remember(record, after, wanted, live)
+                raise
             record = record.with_secrets({key: wanted[key] for key in left})
             self._point("read back")
-            after, _, live = self._compare(record, fresh=keys)
-            differing = [change for change in after.of(Action.CREATE, Action.CHANGE, Action.DRIFTED) if change.key in watched]
-            left = [change.key for change in differing]
+            after, wanted, live = self._compare(record, fresh=keys)
+            # Whatever a person edited in these seconds is drift, and is left alone.
+            left = [change.key for change in after.of(Action.CREATE, Action.CHANGE) if change.key in watched]
             if not left:
                 break
         self._point("note what is done")
-        self._remember(record, after, live)
-        if left:
-            shown = "\n  ".join(f"{c.key.kind} {c.name}: {c.action} {', '.join(d.path for d in c.differences)}" for c in differing)
+        self._remember(record, after, wanted, live)
+        if missed := [change for change in after.changes if change.key in left or (change.action is Action.DRIFTED and change.key in keys)]:
+            shown = "\n  ".join(f"{c.key.kind} {c.name}: {c.action} {', '.join(d.path for d in c.differences)}" for c in missed)
             raise VerificationError(f"{self._target.name} took the write, but reads back differently:\n  {shown}\nthe backup is {backup}")
         return plan, Written(tuple(keys), backup)
 
-    def _remember(self, record: Record, plan: Plan, live: Mapping[Key, Live]) -> None:
+    def _remember(self, record: Record, plan: Plan, wanted: Mapping[Key, Wanted], live: Mapping[Key, Live]) -> None:
         """Whatever is live as its file says is what was applied last, whoever wrote it; what is gone on both sides is forgotten."""
         same = {
-            change.key: Recorded(change.name, live[change.key].content, live[change.key].version) for change in plan.of(Action.UNCHANGED)
+            change.key: Recorded(change.name, live[change.key].content, live[change.key].version, tuple(wanted[change.key].content))
+            for change in plan.of(Action.UNCHANGED)
         }
         known = {change.key for change in plan.changes}
         kept = {key: entry for key, entry in record.applied.items() if key in known}
@@ -111,7 +125,7 @@ class Sync:
             self._memory.write_record(new)
 
     def prune(self, keys: Collection[Key], *, limit: int) -> tuple[tuple[Change, ...], str]:
-        """Remove orphaned objects that nobody edited since we applied them.
+        """Remove orphaned objects that nobody edited since we applied them, and that nothing else uses.
 
         Args:
             keys: what was approved; an object that is no orphan any more, or was edited since, stays.
@@ -131,15 +145,20 @@ class Sync:
         if not doomed:
             return (), ""
         backup = self._memory.back_up({change.key: live[change.key] for change in doomed})
+        removed = []
         for part in reversed(self._target.parts):
             for change in sorted((c for c in doomed if c.key.kind in part.kinds), key=lambda c: -part.kinds.index(c.key.kind)):
+                if users := part.in_use(change.key):
+                    log.warning("%s %s is left: %s", change.key.kind, change.name, users)
+                    continue
                 self._point(f"delete {change.key}")
                 part.delete(change.key)
-        gone = {change.key for change in doomed}
+                removed.append(change)
+        gone = {change.key for change in removed}
         if still := sorted(map(str, self._live(gone))):
             raise VerificationError(f"{self._target.name} took the removal, but still has {', '.join(still)}; the backup is {backup}")
         self._memory.write_record(replace(record, applied={key: entry for key, entry in record.applied.items() if key not in gone}))
-        return doomed, backup
+        return tuple(removed), backup
 
     def restore(self, name: str) -> tuple[Backup, str]:
         """Bring the objects of a backup back to what they were; what was created since is left. The record stays as it is: to the
@@ -165,6 +184,9 @@ class Sync:
         after = make_plan(as_files, self._live(before), Record(pending=frozenset(before)), "", self._order)
         if left := after.writes(overwrite_drift=True):
             raise VerificationError(f"restored, but these read back differently: {', '.join(f'{c.key.kind} {c.name}' for c in left)}")
+        record = self._memory.record()
+        if record.pending & before.keys():  # a sync that was cut off is not to be finished over it
+            self._memory.write_record(replace(record, pending=record.pending - before.keys()))
         return backup, newer
 
     def _live(self, keys: Collection[Key], known: Mapping[Key, Live] = MappingProxyType({})) -> dict[Key, Live]:
@@ -202,3 +224,9 @@ class Sync:
             keys = sorted((key for key in documents if key.kind in part.kinds), key=lambda key: (part.kinds.index(key.kind), key.id))
             for group in [keys] if part.together and keys else [[key] for key in keys]:
                 yield part, {key: documents[key] for key in group}
+
+
+def _unsaid(wanted: Wanted, last: Recorded | None) -> Wanted:
+    """With nothing for each key that the file had and has no more: what is not said would stay as it is."""
+    dropped = [key for key in last.said if key not in wanted.content] if last else []
+    return replace(wanted, content={**wanted.content, **dict.fromkeys(dropped)}) if dropped else wanted

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lakehouse.dashboards.sync import Sync
     from lakehouse.objects import ObjectStore
 
+SAFETY = ("roles", "row_level_security")
 VIEWERS = {
     "Viewer": "lakehouse_superset_viewer",
     "Analyst": "lakehouse_superset_analyst",
@@ -119,6 +120,7 @@ class SupersetSyncOperator(SupersetOperator):
         from lakehouse.exceptions import VerificationError
 
         target = self.target()
+        viewers = {role: SupersetHook(self.viewer_conn_ids[role]).client for role in target.roles(self.viewer_conn_ids)}
         sync = self.sync(target)
         if self.restore:
             backup, newer = sync.restore(self.restore)
@@ -129,9 +131,8 @@ class SupersetSyncOperator(SupersetOperator):
         else:
             plan, outcome = sync.apply(overwrite_drift=str(self.overwrite_drift) == "True")
             written, kept = len(outcome.keys), outcome.backup
-        self.log.info("plan:\n%s", plan.to_markdown())
         self._warn(plan)
-        boards = target.verify({role: SupersetHook(conn_id).client for role, conn_id in self.viewer_conn_ids.items()}, plan)
+        boards = target.verify(viewers, plan)
         seen = [_seen(board) for board in boards]
         orphans = [change for change in plan.of(Action.ORPHANED) if not change.differences]
         facts: dict[str, Any] = {
@@ -154,6 +155,12 @@ class SupersetSyncOperator(SupersetOperator):
         broken = [f"{board.name} / {chart.name}, as {board.role}: {chart.error or 'no rows'}" for board in boards for chart in board.failed]
         if broken:
             raise VerificationError("these charts fail or are empty:\n  " + "\n  ".join(broken))
+        # A board that someone edited may wait; who may see what may not be green while it is not what the files say.
+        unsafe = [f"{change.key.kind} {change.name}" for change in plan.of(Action.DRIFTED) if change.conflict and change.key.kind in SAFETY]
+        if unsafe and str(self.overwrite_drift) != "True":
+            raise VerificationError(
+                f"edited by hand, and the files have changed since: {', '.join(unsafe)}. Look at them, then overwrite_drift"
+            )
         return facts
 
     def _warn(self, plan: Plan) -> None:
@@ -229,14 +236,16 @@ class SupersetDriftOperator(SupersetOperator):
         from lakehouse.dashboards.plan import Action, Plan
 
         sync = self.sync(self.target())
-        drift = Plan(sync.plan(thorough=True).of(Action.DRIFTED, Action.ORPHANED))
+        found = sync.plan(thorough=True)
+        removed = [change for change in found.of(Action.CREATE) if change.differences]
+        drift = Plan((*removed, *found.of(Action.DRIFTED, Action.ORPHANED)))
         drifted = drift.of(Action.DRIFTED)
         self.log.info("drift:\n%s", drift.to_markdown())
         if drifted:
             self.show_result(context, drifted[0].url)
         facts: dict[str, Any] = {"rows": len(drifted), "drift": drift.to_markdown(), "then": self.then}
         if drifted and self.then == "revert":
-            _, written = sync.apply(overwrite_drift=True)
+            _, written = sync.apply(overwrite_drift=True, thorough=True)
             self.log.info("reverted; what the people had made is kept as backup %s", written.backup)
             facts["backup"] = written.backup
         elif drifted and self.then == "accept":

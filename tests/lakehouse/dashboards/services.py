@@ -21,6 +21,7 @@ class DictPart:
     there: dict[Key, Document] = field(default_factory=dict)
     needs: dict[Key, Key] = field(default_factory=dict)
     touches: dict[Key, Key] = field(default_factory=dict)
+    needed: set[Key] = field(default_factory=set)
     edited: set[Key] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
 
@@ -40,6 +41,9 @@ class DictPart:
         self.there.update(documents)
         self.edited -= documents.keys()
         self.there.update({self.touches[key]: {"text": "touched"} for key in documents if key in self.touches})
+
+    def in_use(self, key: Key) -> str:
+        return f"{key.id} is needed" if key in self.needed else ""
 
     def delete(self, key: Key) -> None:
         self.calls.append(f"delete {key}")

@@ -45,7 +45,8 @@ def only(wanted: dict | None, live: dict | None, base: dict | None = None, *, pe
         pytest.param(CHART, EDIT, CHART, {"pending": True}, Action.DRIFTED, id="edited by hand after a write of ours was cut off"),
         pytest.param(CHART, EDIT, None, {"editor": "Sync"}, Action.CHANGE, id="ours, before there was a record"),
         pytest.param(CHART, EDIT, None, {}, Action.DRIFTED, id="another's, before there was a record"),
-        pytest.param(CHART, CHART | {"id": 7}, CHART, {}, Action.UNCHANGED, id="more than the file says"),
+        pytest.param(CHART, CHART | {"id": 7}, CHART | {"id": 7}, {}, Action.UNCHANGED, id="more than the file says"),
+        pytest.param(CHART, CHART | {"id": 7}, CHART, {}, Action.DRIFTED, id="set by hand where the file says nothing"),
         pytest.param(None, CHART, CHART, {}, Action.ORPHANED, id="in no file any more"),
     ],
 )

@@ -77,6 +77,59 @@ def test_what_a_write_touches_beside_is_set_right_in_the_same_run_or_after_a_kil
     assert target.parts[0].there[ROLE] == {"text": ROLE.id}
 
 
+def test_a_key_that_a_file_has_no_more_is_taken_back():
+    target, store = service()
+    target.files[BOARD] = {"text": "b", "css": "wide"}
+    sync(target, store).apply()
+    target.files[BOARD] = {"text": "b"}
+    plan, _ = sync(target, store).apply()
+    assert [d.path for d in plan.of(Action.CHANGE)[0].differences] == ["css"]
+    assert target.parts[0].there[BOARD] == {"text": "b", "css": None}
+    assert sync(target, store).plan().counts()["unchanged"] == 3
+
+
+def test_an_edit_during_an_apply_is_left_alone():
+    target, store = service()
+    sync(target, store).apply()
+    target.files[CHART] = {"text": "changed"}
+
+    def edit(name: str) -> None:
+        if name == "read back":
+            target.parts[0].there[BOARD] = {"text": "by hand"}
+            target.parts[0].edited.add(BOARD)
+
+    sync(target, store, point=edit).apply()
+    assert target.parts[0].there[BOARD] == {"text": "by hand"}
+    assert [change.key for change in sync(target, store).plan().of(Action.DRIFTED)] == [BOARD]
+
+
+def test_what_on_call_restored_is_not_written_over_by_finishing_the_sync_that_was_cut_off():
+    target, store = service()
+    sync(target, store).apply()
+    target.files[BOARD] = {"text": "bad"}
+
+    def stop(name: str) -> None:
+        if name == "note what is done":
+            raise KilledError
+
+    with contextlib.suppress(KilledError):
+        sync(target, store, point=stop).apply()
+    memory = Memory(store, "here")
+    sync(target, store).restore(memory.backups()[0])
+    assert target.parts[0].there[BOARD] == {"text": "b"}
+    assert BOARD not in memory.record().pending
+
+
+def test_an_orphan_that_something_else_needs_is_left():
+    target, store = service()
+    sync(target, store).apply()
+    target.files.clear()
+    target.parts[0].needed.add(CHART)
+    removed, _ = sync(target, store).prune({BOARD, CHART, ROLE}, limit=3)
+    assert {change.key for change in removed} == {BOARD, ROLE}
+    assert [change.key for change in sync(target, store).plan().of(Action.ORPHANED)] == [CHART]
+
+
 def test_orphans_are_removed_in_the_reverse_order_of_writing():
     target, store = service()
     sync(target, store).apply()

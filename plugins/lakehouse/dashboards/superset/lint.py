@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 _MASK = "XXXXXXXXXX"
 _PASSWORD = re.compile(r"://[^/@\s]*?:(?P<password>[^@\s]*)@")
 _PATH = re.compile(rf"(?:{'|'.join(KINDS)})/[^\s:]+\.ya?ml")
-_SECRETS = (("password",), ("encrypted_extra",), *(("ssh_tunnel", key) for key in ("password", "private_key", "private_key_password")))
+_SECRETS = (
+    ("password",),
+    ("encrypted_extra",),
+    ("masked_encrypted_extra",),
+    ("extra", "engine_params", "connect_args", "password"),
+    *(("ssh_tunnel", key) for key in ("password", "private_key", "private_key_password")),
+)
 # Names that the tables of Superset's own database hold only once (`superset/connectors/sqla/models.py`, `superset/models`).
 _UNIQUE = {"databases": ("database_name",), "datasets": ("database_uuid", "catalog", "schema", "table_name"), "dashboards": ("slug",)}
 
@@ -122,7 +128,7 @@ def _secrets(database: Document) -> Iterator[Finding]:
         value: Any = database.data
         for step in place:
             value = value.get(step) if isinstance(value, dict) else None
-        if isinstance(value, str) and value not in ("", _MASK, "{}") and "{{" not in value:
+        if isinstance(value, str) and value not in ("", _MASK, "{}") and "{{" not in value and _MASK not in value:
             yield database.finding("password", f"a secret stands in `{'.'.join(place)}`", *place)
 
 

@@ -82,9 +82,16 @@ def normalise(document: Document, charts: Mapping[int, str] | None = None) -> di
     return result
 
 
-def for_import(document: Document) -> dict[str, Any]:
-    """A normalised document as the importer wants it: JSON as text, and a number for each chart of a board, which it replaces."""
+def for_import(document: Document, password: str = "") -> dict[str, Any]:
+    """A normalised document as the importer wants it: JSON as text, and a number for each chart of a board, which it replaces.
+
+    Args:
+        document: in normal form.
+        password: of a database, as its address has it.
+    """
     result: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    if password:
+        result["sqlalchemy_uri"] = result["sqlalchemy_uri"].replace(f":{MASK}@", f":{password}@")
     if "position" in result:
         numbers = {place["meta"]["uuid"]: number for number, place in enumerate(chart_places(result), start=1)}
         for place in chart_places(result):

@@ -65,19 +65,29 @@ class SupersetTarget:
         Args:
             clients: a user's session by role.
             plan: as applied; a board that drifted need not have each chart of its file.
-
-        Raises:
-            ConfigurationError: a board is meant for a role that has no client.
         """
         drifted = {change.key.id for change in plan.of(Action.DRIFTED)}
         results = []
         for path, board in self.documents.items():
             if path.startswith("dashboards/"):
                 role = self._meant_for(path)
-                if role not in clients:
-                    raise ConfigurationError(f"{path} is meant for {role}, and there is no connection of such a user to verify it")
-                results.append(verify_board(clients[role], board, role, as_filed=str(board["uuid"]) not in drifted))
+                results.append(verify_board(clients[role], self._client, board, role, as_filed=str(board["uuid"]) not in drifted))
         return tuple(results)
+
+    def roles(self, connections: Mapping[str, str]) -> set[str]:
+        """The roles that boards are meant for.
+
+        Args:
+            connections: by role, the connection of a user who has it.
+
+        Raises:
+            ConfigurationError: a board is meant for a role that has none.
+        """
+        found = {self._meant_for(path): path for path in self.documents if path.startswith("dashboards/")}
+        for role, path in found.items():
+            if role not in connections:
+                raise ConfigurationError(f"{path} is meant for {role}, and there is no connection of such a user to verify it")
+        return set(found)
 
     def _meant_for(self, path: str) -> str:
         boards: dict[str, Any] = self.documents.get("security/boards.yaml") or {}
