@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -214,6 +215,19 @@ def test_the_boards_filters_change_its_charts(person: Person, stack: Installatio
     person.open("lakehouse-analytics", _time(" : ".join(oldest)))
     rows = person.answer(PIVOT)["data"]
     assert 0 < len({row["date"] for row in rows}) == 1 < len({row["date"] for row in before[PIVOT]["data"]})
+
+
+def test_a_click_on_a_symbol_filters_the_other_charts(person: Person, pipeline: dict[str, object]) -> None:
+    person.sign_in("analyst")
+    person.open("lakehouse-analytics")
+    head = next(
+        one for one in person.chart(PIVOT).find_elements(By.CSS_SELECTOR, "th.pvtColLabel")[1:] if re.fullmatch(r"[A-Z]+\d.*", one.text)
+    )
+    symbol = head.text
+    person.driver.execute_script("arguments[0].click()", head)
+    WebDriverWait(person.driver, SECONDS, ignored_exceptions=[StaleElementReferenceException]).until(
+        lambda _: [row.text.splitlines()[0] for row in person.chart(CANDLES).find_elements(By.CSS_SELECTOR, "tbody tr")] == [symbol]
+    )
 
 
 PLANTED = {
