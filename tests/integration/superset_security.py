@@ -117,7 +117,8 @@ class Lake:
         """Write what differs, in the order of the parts."""
         for part in self.parts():
             wanted, live = part.wanted(), part.live(part.wanted())
-            for key in sorted(wanted, key=lambda key: part.kinds.index(key.kind)):
+            # The sync tries a rule again that names a role which is not there yet; here the roles go first.
+            for key in sorted(wanted, key=lambda key: (key.kind != "roles", part.kinds.index(key.kind))):
                 if key not in live or live[key].content != wanted[key].content:
                     part.write({key: wanted[key].content})
 
