@@ -164,10 +164,11 @@ def test_an_identity_of_opensearch_may_not_do_more_than_it_needs(
 
 
 def test_the_viewer_of_superset_may_not_import(stack: Installation) -> None:
+    from lakehouse.dashboards.superset.assets import Assets
     from lakehouse.dashboards.superset.client import SupersetClient
     from lakehouse.exceptions import ServiceError
 
     viewer = SupersetClient(f"http://127.0.0.1:{stack.ports['superset']}", "viewer", stack.secrets["SUPERSET_VIEWER_PASSWORD"])
     with pytest.raises(ServiceError) as error:
-        viewer.import_assets({})
+        Assets(viewer, {}).write({})
     assert error.value.status in (403, 404)
