@@ -242,7 +242,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize(("name", "chart"), zip(ROLES, PLANTED, strict=True))
+@pytest.mark.parametrize(("name", "chart"), list(zip(ROLES, PLANTED, strict=True)))
 def test_html_from_outside_is_shown_as_text(
     person: Person, stack: Installation, pipeline: dict[str, object], name: str, chart: str
 ) -> None:
