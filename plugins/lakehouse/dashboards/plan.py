@@ -16,7 +16,7 @@ _SHOWN_FIELDS = 8
 _SHOWN_CHARACTERS = 60
 _NOTHING = object()
 # The server keeps these as they were sent: a key that a file no longer has is a difference here; elsewhere it may be the server's own.
-_EXACT = ("params", "query_context", "position")
+EXACT = ("params", "query_context", "position")
 _NAMES = ("column_name", "metric_name")
 
 
@@ -141,7 +141,7 @@ def _compare(key: Key, wanted: Wanted, live: Live | None, record: Record, user: 
 def _differences(old: Any, new: Any, *, exact: bool, path: str = "") -> Iterator[Difference]:
     """Fields whose value differs; without `exact`, `old` may have keys of its own, which is what a server adds."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        exact = exact or path in _EXACT
+        exact = exact or path in EXACT
         for key in [*new, *(old.keys() - new.keys() if exact else ())]:
             here = f"{path}.{key}" if path else str(key)
             yield from _differences(old.get(key, _NOTHING), new.get(key, _NOTHING), exact=exact, path=here)
@@ -163,7 +163,7 @@ def _differences(old: Any, new: Any, *, exact: bool, path: str = "") -> Iterator
 def _overlaid(base: Any, wanted: Any, path: str = "") -> Any:
     """What was applied, with what the file says now."""
     if isinstance(base, Mapping) and isinstance(wanted, Mapping):
-        kept = {} if path in _EXACT else base
+        kept = {} if path in EXACT else base
         return {**kept, **{key: _overlaid(base.get(key), value, f"{path}.{key}" if path else str(key)) for key, value in wanted.items()}}
     if isinstance(base, list) and isinstance(wanted, list):
         if name := _name_of_entries(base, wanted):
