@@ -87,7 +87,7 @@ class Bench:
         ]
 
     def _open(self) -> tuple[Sync, SupersetTarget]:
-        from lakehouse_provider.operators.dashboards import SupersetSyncOperator
+        from lakehouse_provider.operators.superset import SupersetSyncOperator
 
         operator = SupersetSyncOperator(task_id="bench", folder=self.folder, prefix=_PREFIX)
         target = operator.target()

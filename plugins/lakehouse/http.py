@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import requests
+from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError
 
 from lakehouse.exceptions import ServiceError, TransientError
@@ -23,7 +24,7 @@ class HttpClient:
     again when the service is not there or asks for patience; writes only when the connection was never made.
     """
 
-    def __init__(self, name: str, base_url: str, *, auth: tuple[str, str] | None = None, verify: bool | str = True) -> None:
+    def __init__(self, name: str, base_url: str, *, auth: tuple[str, str] | AuthBase | None = None, verify: bool | str = True) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
         self.session = requests.Session()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG
 
-from lakehouse_provider.operators.dashboards import SupersetDriftOperator, SupersetSyncOperator
+from lakehouse_provider.operators.superset import SupersetDriftOperator, SupersetSyncOperator
 
 FOLDER = Path(os.environ.get("SUPERSET_FOLDER", "include/dashboards/superset"))
 PREFIX = os.environ.get("SUPERSET_PREFIX", "dashboards/example")

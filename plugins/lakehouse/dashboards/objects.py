@@ -26,6 +26,26 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Shape:
+    """How a service treats the documents of a part.
+
+    Args:
+        exact: below these paths it keeps what it is sent and adds nothing: a key that the file lacks is a difference there.
+        names: keys of which one names each entry of a list that has no order of its own.
+        replaces: a write puts one whole document in place, or nothing: what a file no longer says is gone. Otherwise it has to be told, and
+            a write may touch more than it names.
+        adopts: what was never recorded, and has no known editor, may be written over.
+        omits: the service leaves out what is false, zero or empty.
+    """
+
+    exact: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    replaces: bool = False
+    adopts: bool = True
+    omits: bool = False
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What a file says. `secret` is what the service never shows again, such as a password: only its change can be seen."""
 
@@ -39,7 +59,7 @@ class Wanted:
 class Live:
     """What the service has, said as a file would say it, and who changed it last (empty where the service does not tell).
 
-    `version` changes with the object, as far as the service can tell; empty where it cannot.
+    `version` changes with the object, as far as the service can tell; empty where it cannot. `locked` says why we may not write it.
     """
 
     content: Document
@@ -48,6 +68,7 @@ class Live:
     editor: str = ""
     edited_at: str = ""
     version: str = ""
+    locked: str = ""
 
 
 class Part(Protocol):
@@ -60,6 +81,10 @@ class Part(Protocol):
     @property
     def together(self) -> bool:
         """Whether all documents are written in one request, all or none; otherwise one by one."""
+
+    @property
+    def shape(self) -> Shape:
+        """How its documents are compared."""
 
     def live(self, keys: Collection[Key], known: Mapping[Key, Live]) -> dict[Key, Live]:
         """Those of the keys that exist; one that has the version it is known by need not be read again."""
@@ -91,3 +116,7 @@ class Target(Protocol):
 
     def wanted(self) -> dict[Key, Wanted]:
         """What the files say."""
+
+    @property
+    def kept(self) -> Collection[Key]:
+        """What files say that cannot be filled in here: neither written, nor orphaned."""

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.dashboards.objects import Document, Key, Live, Wanted
 from lakehouse.exceptions import ConfigurationError
@@ -26,21 +26,25 @@ _SCRYPT = {"n": 2**12, "r": 8, "p": 1}
 
 @dataclass(frozen=True)
 class Recorded:
-    """An object as it was read back after it was applied; `said` are the keys that its file had."""
+    """An object as it was read back after it was applied; `said` is what its file said, its keys alone where they are enough."""
 
     name: str
     content: Document
     version: str = ""
-    said: tuple[str, ...] = ()
+    said: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was applied last, salted hashes of the secrets that went with it, and the keys of a write that may have been cut off."""
+    """What was applied last, salted hashes of the secrets that went with it, and the keys of a write that may have been cut off.
+
+    `begun` is what was to be written, of documents that are replaced whole.
+    """
 
     applied: Mapping[Key, Recorded] = field(default_factory=dict)
     secrets: Mapping[Key, str] = field(default_factory=dict)
     pending: frozenset[Key] = frozenset()
+    begun: Mapping[Key, Document] = field(default_factory=dict)
 
     def knows(self, key: Key, secret: str) -> bool:
         """Whether this secret is the one that was applied."""
@@ -52,6 +56,17 @@ class Record:
         new = {key: one.secret for key, one in wanted.items() if not self.knows(key, one.secret)}
         salt = secrets.token_hex(8)
         return replace(self, secrets={**self.secrets, **{key: f"{salt}${_digest(salt, secret)}" for key, secret in new.items()}})
+
+    def with_said(self, wanted: Mapping[Key, Wanted]) -> Record:
+        """The record after these were sent: what they do not say is gone, or the service's own."""
+        said = {key: replace(self.applied[key], said=one.content) for key, one in wanted.items() if key in self.applied}
+        return replace(self, applied={**self.applied, **said})
+
+
+def _recorded(entry: dict[str, Any]) -> Recorded:
+    """An entry of the record; an older one has only the keys of what its file said."""
+    said = entry.get("said", {})
+    return Recorded(**{**entry, "said": said if isinstance(said, dict) else dict.fromkeys(said)})
 
 
 def _digest(salt: str, secret: str) -> str:
@@ -87,9 +102,10 @@ class Memory:
             return Record()
         try:
             said = json.loads(self._store.read(key))
-            entries = {Key.of(text): Recorded(**{**entry, "said": tuple(entry.get("said", ()))}) for text, entry in said["applied"].items()}
+            entries = {Key.of(text): _recorded(entry) for text, entry in said["applied"].items()}
             hashes = {Key.of(text): text_hash for text, text_hash in said["secrets"].items()}
-            return Record(entries, hashes, frozenset(map(Key.of, said["pending"])))
+            begun = {Key.of(text): content for text, content in said.get("begun", {}).items()}
+            return Record(entries, hashes, frozenset(map(Key.of, said["pending"])), begun)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 f"{key} is no record of what was applied ({type(error).__name__}): remove it, and the next sync writes a new one; "
@@ -102,6 +118,7 @@ class Memory:
             "applied": {str(key): entry.__dict__ for key, entry in sorted(record.applied.items())},
             "secrets": {str(key): text for key, text in sorted(record.secrets.items())},
             "pending": sorted(map(str, record.pending)),
+            "begun": {str(key): content for key, content in sorted(record.begun.items()) if key in record.pending},
         }
         self._store.put(f"{self._prefix}/applied.json", json.dumps(said, indent=1).encode(), "application/json")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lakehouse.dashboards.objects import Document, Key, Live, Part, Target, Wanted
-from lakehouse.dashboards.plan import Action, Change, Plan, make_plan
+from lakehouse.dashboards.plan import Action, Change, Plan, every_key, make_plan
 from lakehouse.dashboards.record import Backup, Memory, Record, Recorded
-from lakehouse.exceptions import PruneLimitError, ServiceError, VerificationError
+from lakehouse.exceptions import LakehouseError, PruneLimitError, ServiceError, VerificationError
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Sync:
 
     def __init__(self, target: Target, memory: Memory, *, point: Callable[[str], object] = str) -> None:
         self._target, self._memory, self._point = target, memory, point
-        self._order = tuple(kind for part in target.parts for kind in part.kinds)
+        self._shapes = {kind: part.shape for part in target.parts for kind in part.kinds}
 
     def plan(self, *, thorough: bool = False) -> Plan:
         """What an apply would do; nothing is written.
@@ -49,14 +50,14 @@ class Sync:
 
     def _compare(self, record: Record, fresh: Collection[Key]) -> tuple[Plan, dict[Key, Wanted], dict[Key, Live]]:
         """The plan, and its two sides; of the keys in `fresh` no version is trusted."""
-        wanted = {key: _unsaid(one, record.applied.get(key)) for key, one in self._target.wanted().items()}
+        wanted = {key: self._unsaid(key, one, record) for key, one in self._target.wanted().items()}
         known = {
             key: Live(entry.content, entry.name, version=entry.version)
             for key, entry in record.applied.items()
             if entry.version and key not in fresh
         }
         live = self._live(wanted.keys() | record.applied.keys(), known)
-        return make_plan(wanted, live, record, self._target.user, self._order), wanted, live
+        return make_plan(wanted, live, record, self._target.user, self._shapes, self._target.kept), wanted, live
 
     def apply(self, *, overwrite_drift: bool = False, thorough: bool = False) -> tuple[Plan, Written]:
         """Bring the service to what the files say; what a person edited since the last apply is left alone unless told otherwise.
@@ -87,18 +88,24 @@ class Sync:
         log.info("backup %s keeps what is live of the %d objects that are touched", backup, len(keys))
         self._point("note what is begun")
         # A write may touch what was as it should be: an import makes its user an owner. So what is watched is more than what is written.
-        watched = {*keys, *(change.key for change in plan.of(Action.UNCHANGED))}
-        record = replace(record, pending=record.pending | watched)
+        beside = {change.key for change in plan.of(Action.UNCHANGED) if not self._shapes[change.key.kind].replaces}
+        watched = {*keys, *beside}
+        begun = {key: wanted[key].content for key in keys if self._shapes[key.kind].replaces}
+        record = replace(record, pending=record.pending | watched, begun={**record.begun, **begun})
         self._memory.write_record(record)
         left: Collection[Key] = keys
         for _ in range(_ROUNDS):
+            written: set[Key] = set()
             try:
-                self._write({key: wanted[key].content for key in left})
+                self._write({key: wanted[key].content for key in left}, written)
             except ServiceError:
-                after, wanted, live = self._compare(record, fresh=keys)
-                self._remember(record, after, wanted, live)
+                record = self._after_sending(record, {key: wanted[key] for key in written})
+                # Where not even reading is possible any more, the record says that a write was begun.
+                with suppress(LakehouseError):
+                    after, wanted, live = self._compare(record, fresh=keys)
+                    self._remember(record, after, wanted, live)
                 raise
-            record = record.with_secrets({key: wanted[key] for key in left})
+            record = self._after_sending(record, {key: wanted[key] for key in left})
             self._point("read back")
             after, wanted, live = self._compare(record, fresh=keys)
             # Whatever a person edited in these seconds is drift, and is left alone.
@@ -112,10 +119,16 @@ class Sync:
             raise VerificationError(f"{self._target.name} took the write, but reads back differently:\n  {shown}\nthe backup is {backup}")
         return plan, Written(tuple(keys), backup)
 
+    def _after_sending(self, record: Record, sent: Mapping[Key, Wanted]) -> Record:
+        """The record after these went out: secrets are known, and what they do not say any more is not missed."""
+        return record.with_secrets(sent).with_said({key: one for key, one in sent.items() if self._shapes[key.kind].replaces})
+
     def _remember(self, record: Record, plan: Plan, wanted: Mapping[Key, Wanted], live: Mapping[Key, Live]) -> None:
         """Whatever is live as its file says is what was applied last, whoever wrote it; what is gone on both sides is forgotten."""
         same = {
-            change.key: Recorded(change.name, live[change.key].content, live[change.key].version, tuple(wanted[change.key].content))
+            change.key: Recorded(
+                change.name, live[change.key].content, live[change.key].version, self._said(change.key, wanted[change.key])
+            )
             for change in plan.of(Action.UNCHANGED)
         }
         known = {change.key for change in plan.changes}
@@ -139,26 +152,45 @@ class Sync:
         """
         record = self._memory.record()
         plan, _, live = self._compare(record, fresh=record.applied)
-        doomed = tuple(change for change in plan.of(Action.ORPHANED) if change.key in keys and not change.differences)
+        orphaned = [change for change in plan.of(Action.ORPHANED) if change.key in keys]
+        doomed = tuple(change for change in orphaned if not change.differences and not change.locked)
         if len(doomed) > limit:
             raise PruneLimitError(f"{len(doomed)} objects would be removed, the limit is {limit}: raise the param if that is meant")
         if not doomed:
             return (), ""
         backup = self._memory.back_up({change.key: live[change.key] for change in doomed})
-        removed = []
-        for part in reversed(self._target.parts):
-            for change in sorted((c for c in doomed if c.key.kind in part.kinds), key=lambda c: -part.kinds.index(c.key.kind)):
-                if users := part.in_use(change.key):
-                    log.warning("%s %s is left: %s", change.key.kind, change.name, users)
-                    continue
-                self._point(f"delete {change.key}")
-                part.delete(change.key)
-                removed.append(change)
+        removed: list[Change] = []
+        left = list(doomed)
+        while left:
+            gone_now = self._remove(left)
+            if not gone_now:
+                break
+            removed += gone_now
+            left = [change for change in left if change not in gone_now]
+        for change in left:
+            log.warning("%s %s is left", change.key.kind, change.name)
         gone = {change.key for change in removed}
         if still := sorted(map(str, self._live(gone))):
             raise VerificationError(f"{self._target.name} took the removal, but still has {', '.join(still)}; the backup is {backup}")
         self._memory.write_record(replace(record, applied={key: entry for key, entry in record.applied.items() if key not in gone}))
         return tuple(removed), backup
+
+    def _remove(self, changes: Collection[Change]) -> list[Change]:
+        """Remove what nothing needs, in the reverse order of writing; what held something may be free after it."""
+        removed = []
+        for part in reversed(self._target.parts):
+            for change in sorted((c for c in changes if c.key.kind in part.kinds), key=lambda c: -part.kinds.index(c.key.kind)):
+                if users := part.in_use(change.key):
+                    log.info("%s %s is not removed yet: %s", change.key.kind, change.name, users)
+                    continue
+                self._point(f"delete {change.key}")
+                try:
+                    part.delete(change.key)
+                except ServiceError as error:
+                    log.info("%s %s is not removed yet: %s", change.key.kind, change.name, error)
+                else:
+                    removed.append(change)
+        return removed
 
     def restore(self, name: str) -> tuple[Backup, str]:
         """Bring the objects of a backup back to what they were; what was created since is left. The record stays as it is: to the
@@ -175,13 +207,16 @@ class Sync:
         before = {key: live for key, live in backup.objects.items() if live}
         now = self._live(before)
         as_files = {key: Wanted(live.content, live.name) for key, live in before.items()}
-        changes = make_plan(as_files, now, Record(pending=frozenset(before)), "", self._order)
+        # What a document that is replaced whole had not when it was kept, it is not to have.
+        shapes = {kind: every_key(shape) if shape.replaces else shape for kind, shape in self._shapes.items()}
+        taken = Record(pending=frozenset(before))
+        changes = make_plan(as_files, now, taken, "", shapes)
         writes = [change.key for change in changes.writes(overwrite_drift=True)]
         if not writes:
             return backup, ""
         newer = self._memory.back_up({key: now.get(key) for key in writes})
-        self._write({key: before[key].content for key in writes})
-        after = make_plan(as_files, self._live(before), Record(pending=frozenset(before)), "", self._order)
+        self._write({key: before[key].content for key in writes}, set())
+        after = make_plan(as_files, self._live(before), taken, "", shapes)
         if left := after.writes(overwrite_drift=True):
             raise VerificationError(f"restored, but these read back differently: {', '.join(f'{c.key.kind} {c.name}' for c in left)}")
         record = self._memory.record()
@@ -196,10 +231,13 @@ class Sync:
                 found |= part.live(mine, known)
         return found
 
-    def _write(self, documents: Mapping[Key, Document]) -> None:
-        """Write in order; what is refused is tried once more after the rest, because it may need what comes later."""
+    def _write(self, documents: Mapping[Key, Document], written: set[Key]) -> None:
+        """Write in order, and add to `written` what was taken.
+
+        What is refused is tried again after the rest, because it may need what comes later, as long as that helps.
+        """
         batches = list(self._batches(documents))
-        for turn in range(_ROUNDS):
+        while batches:
             refused: list[tuple[Part, dict[Key, Document], ServiceError]] = []
             for part, batch in batches:
                 self._point(f"write {', '.join(sorted({key.kind for key in batch}))}")
@@ -208,16 +246,15 @@ class Sync:
                 except ServiceError as error:
                     refused.append((part, batch, error))
                 else:
+                    written.update(batch)
                     log.info("wrote %d objects: %s", len(batch), ", ".join(sorted({key.kind for key in batch})))
-            if not refused:
-                return
-            batches = [(part, batch) for part, batch, _ in refused]
-            if turn == _ROUNDS - 1:
+            if len(refused) == len(batches):
                 first = refused[0][2]
                 shown = "\n  ".join(f"{', '.join(map(str, batch))}: {error}" for _, batch, error in refused)
                 raise ServiceError(
                     f"{self._target.name} refused a part; the rest was written:\n  {shown}", status=first.status, target=first.target
                 )
+            batches = [(part, batch) for part, batch, _ in refused]
 
     def _batches(self, documents: Mapping[Key, Document]) -> Iterator[tuple[Part, dict[Key, Document]]]:
         for part in self._target.parts:
@@ -225,8 +262,13 @@ class Sync:
             for group in [keys] if part.together and keys else [[key] for key in keys]:
                 yield part, {key: documents[key] for key in group}
 
+    def _said(self, key: Key, wanted: Wanted) -> Document:
+        """What the record keeps of a file: where a key has to be told that it is gone, the keys are enough."""
+        return wanted.content if self._shapes[key.kind].replaces else dict.fromkeys(wanted.content)
 
-def _unsaid(wanted: Wanted, last: Recorded | None) -> Wanted:
-    """With nothing for each key that the file had and has no more: what is not said would stay as it is."""
-    dropped = [key for key in last.said if key not in wanted.content] if last else []
-    return replace(wanted, content={**wanted.content, **dict.fromkeys(dropped)}) if dropped else wanted
+    def _unsaid(self, key: Key, wanted: Wanted, record: Record) -> Wanted:
+        """With nothing for each key that the file had and has no more, where it would otherwise stay as it is."""
+        if key not in record.applied or self._shapes[key.kind].replaces:
+            return wanted
+        dropped = record.applied[key].said.keys() - wanted.content.keys()
+        return replace(wanted, content={**wanted.content, **dict.fromkeys(sorted(dropped))}) if dropped else wanted

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lakehouse.dashboards.objects import Document, Key, Live, Wanted
+from lakehouse.dashboards.objects import Document, Key, Live, Shape, Wanted
 from lakehouse.exceptions import ServiceError
 from lakehouse.objects import ObjectStore
 
@@ -18,6 +18,7 @@ class DictPart:
 
     kinds: tuple[str, ...]
     together: bool = False
+    shape: Shape = field(default_factory=Shape)
     there: dict[Key, Document] = field(default_factory=dict)
     needs: dict[Key, Key] = field(default_factory=dict)
     touches: dict[Key, Key] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class DictTarget:
     parts: tuple[DictPart, ...]
     name: str = "service"
     user: str = "Sync"
+    kept: tuple[Key, ...] = ()
 
     def wanted(self) -> dict[Key, Wanted]:
         return {key: Wanted(document, key.id) for key, document in self.files.items()}

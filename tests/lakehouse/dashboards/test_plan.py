@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from lakehouse.dashboards.objects import Key, Live, Wanted
+from lakehouse.dashboards.objects import Key, Live, Shape, Wanted
 from lakehouse.dashboards.plan import Action, Change, Difference, Plan, make_plan
 from lakehouse.dashboards.record import Record, Recorded
 
 KEY = Key("charts", "u1")
+SHAPE = Shape(exact=("params",), names=("column_name",))
+SHAPES = {"datasets": SHAPE, "charts": SHAPE}
 CHART: dict[str, Any] = {
     "uuid": "u1",
     "slice_name": "Volume",
@@ -26,7 +28,7 @@ def only(wanted: dict | None, live: dict | None, base: dict | None = None, *, pe
         {KEY: Live(live, "Volume", "http://s/1", editor, "today")} if live else {},
         Record({KEY: Recorded("Volume", base)} if base else {}, {}, frozenset([KEY] if pending else [])),
         "Sync",
-        ("datasets", "charts"),
+        SHAPES,
     ).changes
     return change
 
@@ -105,16 +107,16 @@ def test_an_edit_by_hand_is_named_by_its_place(edit, field, base):
 
 def test_what_a_record_has_and_the_service_lacks_on_both_sides_is_no_part_of_the_plan():
     record = Record({KEY: Recorded("Volume", CHART)})
-    assert make_plan({}, {}, record, "Sync", ("charts",)) == Plan(())
+    assert make_plan({}, {}, record, "Sync", SHAPES) == Plan(())
 
 
 def test_a_secret_that_was_not_sent_yet_is_a_change_and_is_not_shown():
     wanted, live = {KEY: Wanted(CHART, "Volume", secret="s3cret")}, {KEY: Live(CHART, "Volume")}
-    plan = make_plan(wanted, live, Record(), "Sync", ("charts",))
+    plan = make_plan(wanted, live, Record(), "Sync", SHAPES)
     assert [change.differences for change in plan.of(Action.CHANGE)] == [(Difference("password", "", ""),)]
     assert "s3cret" not in plan.to_markdown() + repr(wanted)
     sent = Record().with_secrets(wanted)
-    assert make_plan(wanted, live, sent, "Sync", ("charts",)).of(Action.CHANGE) == ()
+    assert make_plan(wanted, live, sent, "Sync", SHAPES).of(Action.CHANGE) == ()
     assert "s3cret" not in repr(sent)
 
 
@@ -124,7 +126,7 @@ def test_the_plan_is_a_table_in_the_order_of_writing_that_names_cannot_break():
         {KEY: Live(CHART, "a|b\nc", "http://s/1?a=<b>")},
         Record({KEY: Recorded("x", CHART)}),
         "Sync",
-        ("datasets", "charts"),
+        SHAPES,
     )
     lines = made.to_markdown().splitlines()
     assert lines[0] == "1 create, 1 change, 0 unchanged, 0 drifted, 0 orphaned"
@@ -132,3 +134,53 @@ def test_the_plan_is_a_table_in_the_order_of_writing_that_names_cannot_break():
         "| datasets | first | create |  |  |",
         "| charts | [a\\|b c](<http://s/1?a=%3Cb%3E>) | change | slice_name: Volume → By file |  |",
     ]
+
+
+REPLACED = {"charts": Shape(names=("id",), replaces=True)}
+PANEL: dict[str, Any] = {"id": 2, "unit": "s", "min": 0}
+
+
+def replaced(said: dict, wanted: dict, live: dict, base: dict | None = None) -> Change:
+    record = Record({KEY: Recorded("Volume", base or live, said=said)})
+    (change,) = make_plan({KEY: Wanted(wanted, "Volume")}, {KEY: Live(live, "Volume", editor="Ada")}, record, "Sync", REPLACED).changes
+    return change
+
+
+def test_what_a_file_no_longer_says_at_any_depth_is_a_change_where_a_write_replaces():
+    said = {"title": "a", "panels": [{"id": 1}, PANEL]}
+    wanted = {"panels": [{"id": 1}, {"id": 2, "unit": "s"}]}
+    change = replaced(said, wanted, {**said, "version": 3})
+    assert change.action is Action.CHANGE
+    assert [d.path for d in change.differences] == ["title", "panels[2].min"]
+
+
+def test_the_order_of_named_entries_counts_where_a_document_is_kept_as_it_was_sent():
+    said = {"panels": [{"id": 1}, {"id": 2}, {"id": 3}]}
+    change = replaced(said, {"panels": [{"id": 3}, {"id": 1}]}, said)
+    assert [d.path for d in change.differences] == ["panels[2]", "panels, their order"]
+
+
+def test_what_a_server_adds_by_itself_is_no_difference_at_any_depth():
+    said = {"title": "a", "panels": [PANEL]}
+    assert (
+        replaced(said, said, {"title": "a", "panels": [PANEL | {"transparent": False, "links": ["x"]}], "version": 3}).action
+        is Action.UNCHANGED
+    )
+
+
+def test_a_file_that_says_less_while_someone_edited_is_a_conflict():
+    said = {"title": "a", "panels": [PANEL]}
+    change = replaced(said, {"panels": [PANEL]}, {"title": "by hand", "panels": [PANEL]}, base=said)
+    assert (change.action, change.conflict) == (Action.DRIFTED, True)
+
+
+def test_entries_that_share_a_name_are_compared_by_their_place():
+    change = replaced({}, {"panels": [PANEL, {"id": 2, "unit": "ms"}]}, {"panels": [PANEL, PANEL]})
+    assert [d.path for d in change.differences] == ["panels[1].unit"]
+
+
+def test_what_the_service_locks_is_shown_and_not_written():
+    live = {KEY: Live(EDIT, "Volume", locked="provisioned from a file")}
+    made = make_plan({KEY: Wanted(CHART, "Volume")}, live, Record(), "Sync", SHAPES)
+    assert made.writes(overwrite_drift=True) == ()
+    assert "change, left alone: provisioned from a file" in made.to_markdown()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.dashboards.objects import Document, Key
+from lakehouse.dashboards.objects import Document, Key, Shape
 from lakehouse.dashboards.plan import Action
 from lakehouse.dashboards.record import Memory
 from lakehouse.dashboards.sync import Sync
@@ -16,13 +16,16 @@ from tests.lakehouse.dashboards.services import DictPart, DictStore, DictTarget
 BOARD, CHART, ROLE = Key("boards", "b"), Key("charts", "c"), Key("roles", "r")
 
 
+KEEPS_ALL = Shape(exact=("",))
+
+
 class KilledError(Exception):
     pass
 
 
-def service() -> tuple[DictTarget, DictStore]:
+def service(shape: Shape = KEEPS_ALL) -> tuple[DictTarget, DictStore]:
     there: dict[Key, Document] = {}
-    parts = DictPart(("charts", "boards"), together=True, there=there), DictPart(("roles",), there=there)
+    parts = DictPart(("charts", "boards"), together=True, there=there, shape=shape), DictPart(("roles",), there=there, shape=shape)
     return DictTarget({key: {"text": key.id} for key in (BOARD, CHART, ROLE)}, parts), DictStore()
 
 
@@ -161,16 +164,23 @@ TEXTS = st.sampled_from(["a", "b", "c"])
 SIDES = st.dictionaries(st.sampled_from([BOARD, CHART, ROLE]), TEXTS)
 
 
-@given(first=SIDES, edits=SIDES, second=SIDES, steps=st.integers(0, 8), overwrite=st.booleans())
-def test_whatever_was_edited_and_wherever_it_was_killed_the_next_apply_loses_no_edit_and_settles(first, edits, second, steps, overwrite):
+def document(text: str) -> Document:
+    """Of several texts, some with a key that others lack."""
+    return {"text": text, "inner": {"note": "there"}} if text == "b" else {"text": text, "inner": {}}
+
+
+@given(first=SIDES, edits=SIDES, second=SIDES, steps=st.integers(0, 8), overwrite=st.booleans(), replaces=st.booleans())
+def test_whatever_was_edited_and_wherever_it_was_killed_the_next_apply_loses_no_edit_and_settles(
+    first, edits, second, steps, overwrite, replaces
+):
     """Files, edits by hand, other files, a kill after some steps of an apply, and an apply that ends."""
-    target, store = service()
-    target.files = {key: {"text": text} for key, text in first.items()}
+    target, store = service(Shape(replaces=True) if replaces else KEEPS_ALL)
+    target.files = {key: document(text) for key, text in first.items()}
     sync(target, store).apply()
     for key, text in edits.items():
-        target.parts[0].there[key] = {"text": text}
+        target.parts[0].there[key] = document(text)
         target.parts[0].edited.add(key)
-    target.files = {key: {"text": text} for key, text in second.items()}
+    target.files = {key: document(text) for key, text in second.items()}
 
     left = steps
 
@@ -190,10 +200,10 @@ def test_whatever_was_edited_and_wherever_it_was_killed_the_next_apply_loses_no_
     memory = Memory(store, "here")
     assert not memory.record().pending
     kept = [backup.objects for backup in map(memory.backup, memory.backups())]
-    for key, document in before.items():
+    for key, there in before.items():
         # Nothing that was live is lost: it is live still, or in a backup.
-        assert after.get(key) == document or any(key in objects and objects[key] and objects[key].content == document for objects in kept)
-        if not overwrite and key in first and key in second and document != {"text": first[key]} and document != {"text": second[key]}:
-            assert after[key] == document
+        assert after.get(key) == there or any(key in objects and objects[key] and objects[key].content == there for objects in kept)
+        if not overwrite and key in first and key in second and there not in (document(first[key]), document(second[key])):
+            assert after[key] == there
     if overwrite:
         assert {key: after.get(key) for key in target.files} == target.files

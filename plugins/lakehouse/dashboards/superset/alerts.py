@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from lakehouse.dashboards.objects import Document, Key, Live, Wanted
+from lakehouse.dashboards.objects import Document, Key, Live, Shape, Wanted
 from lakehouse.dashboards.superset.client import SupersetClient
 from lakehouse.dashboards.superset.names import Names
 from lakehouse.exceptions import ConfigurationError
@@ -43,6 +43,7 @@ class Alerts:
 
     kinds = ("alerts",)
     together = False
+    shape = Shape()
 
     def __init__(self, client: SupersetClient, documents: Mapping[str, Document]) -> None:
         self._client = client

@@ -17,7 +17,7 @@ import yaml
 from lakehouse.dashboards.objects import Document, Key, Live
 from lakehouse.dashboards.superset.bundle import KINDS, LOADER
 from lakehouse.dashboards.superset.client import SupersetClient
-from lakehouse.dashboards.superset.normal import for_import, name_of, normalise
+from lakehouse.dashboards.superset.normal import SHAPE, for_import, name_of, normalise
 
 _RESOURCES = {"databases": "database", "datasets": "dataset", "charts": "chart", "dashboards": "dashboard"}
 # `changed_on` is what databases have in place of `changed_on_utc`.
@@ -41,6 +41,7 @@ class Assets:
 
     kinds = KINDS
     together = True
+    shape = SHAPE
 
     def __init__(self, client: SupersetClient, passwords: Mapping[Key, str]) -> None:
         self._client, self._passwords = client, passwords

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from lakehouse.dashboards.findings import Finding
+
 KINDS = ("databases", "datasets", "charts", "dashboards")
 _FOLDERS = (*KINDS, "queries", "themes", "security", "alerts")
 MAX_FILES = 10_000
@@ -27,21 +29,6 @@ MAX_VALUES = 1_000_000
 MAX_DEPTH = 100
 _UUID = re.compile(r"^uuid: *['\"]?([0-9a-f-]{36})", re.MULTILINE)
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something to mend, or to know: where, and what. `severity` is `error`, `warning` or `note`."""
-
-    path: str
-    line: int
-    message: str
-    severity: str = "error"
-    rule: str = ""
-
-    def __str__(self) -> str:
-        kind = "" if self.severity == "error" else f"{self.severity}: "
-        return f"{self.path}:{self.line}: {kind}{self.message}"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.dashboards.findings import Finding
 from lakehouse.dashboards.superset import bundle as bundles
-from lakehouse.dashboards.superset.bundle import KINDS, Bundle, Document, Finding
+from lakehouse.dashboards.superset.bundle import KINDS, Bundle, Document
 from lakehouse.dashboards.superset.import_schemas import FORMAT
 from lakehouse.dashboards.superset.lint_boards import check_board, check_filters
 from lakehouse.dashboards.superset.lint_charts import check_chart

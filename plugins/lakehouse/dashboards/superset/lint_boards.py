@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-from lakehouse.dashboards.superset.bundle import Document, Finding
+from lakehouse.dashboards.findings import Finding
+from lakehouse.dashboards.superset.bundle import Document
 
 
 def check_board(board: Document, charts: Container[str], *, needs_slug: bool) -> Iterator[Finding]:

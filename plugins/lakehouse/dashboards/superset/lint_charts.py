@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lakehouse.dashboards.superset.bundle import Document, Finding
+from lakehouse.dashboards.findings import Finding
+from lakehouse.dashboards.superset.bundle import Document
 
 # Of the many keys of `params` only those that every chart type reads in the same way. What a chart type does not read stays in `params`
 # when a chart changes its type, so more keys would find what harms nobody.

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from lakehouse.dashboards.superset.bundle import Document, Finding
+from lakehouse.dashboards.findings import Finding
+from lakehouse.dashboards.superset.bundle import Document
 from lakehouse.dashboards.superset.import_schemas import SCHEMAS, TEXT_TOO
 
 # What marshmallow's `Boolean` takes besides true and false.

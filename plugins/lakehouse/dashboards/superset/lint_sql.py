@@ -16,7 +16,8 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 from sqlglot.schema import MappingSchema
 
-from lakehouse.dashboards.superset.bundle import Bundle, Document, Finding
+from lakehouse.dashboards.findings import Finding
+from lakehouse.dashboards.superset.bundle import Bundle, Document
 from lakehouse.dashboards.superset.lint_charts import names_of, query_context
 from lakehouse.dashboards.superset.trino_words import refused_words
 

@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 
 from lakehouse.dashboards.objects import Document
-from lakehouse.dashboards.plan import EXACT
-from lakehouse.dashboards.superset.normal import normalise
+from lakehouse.dashboards.superset.normal import SHAPE, normalise
 from lakehouse.dashboards.superset.yaml_edit import NAMES, aligned, edit, same
 
 _MISSING = object()
@@ -80,7 +79,7 @@ def _mapping(
         name = str(key)
         before = _MISSING if bases is None else bases.get(name)
         if name in live:
-            inner = exact or name in EXACT
+            inner = exact or name in SHAPE.exact
             result[key] = _merged(value, said[name], live[name], before, variables, exact=inner) if name in said else escaped(live[name])
         elif name not in said or _is_nothing(said[name]) or (bases is not None and name not in bases):
             result[key] = value  # left out by the server, or new in the file
@@ -88,7 +87,7 @@ def _mapping(
     for name, value in live.items():
         if name in written or _is_nothing(value):
             continue
-        inner = exact or name in EXACT
+        inner = exact or name in SHAPE.exact
         if not same(bases.get(name), value) if bases is not None else exact or not _is_default(name, value):
             result[name] = escaped(value if inner else trimmed(value))
     return result
@@ -120,9 +119,9 @@ def trimmed(value: Any) -> Any:
     """What is new, without what a server writes beside it: nothing, and its defaults."""
     if isinstance(value, Mapping):
         return {
-            key: entry if key in EXACT else trimmed(entry)
+            key: entry if key in SHAPE.exact else trimmed(entry)
             for key, entry in value.items()
-            if entry is not None and (key in EXACT or not (_is_nothing(entry) or _is_default(key, entry)))
+            if entry is not None and (key in SHAPE.exact or not (_is_nothing(entry) or _is_default(key, entry)))
         }
     return [trimmed(entry) for entry in value] if isinstance(value, list) else value
 

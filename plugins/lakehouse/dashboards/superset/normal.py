@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from lakehouse.dashboards.objects import Document
+from lakehouse.dashboards.objects import Document, Shape
 
+# Superset keeps these as they were sent; columns and metrics have no order of their own.
+SHAPE = Shape(exact=("params", "query_context", "position"), names=("column_name", "metric_name"))
 MASK = "XXXXXXXXXX"  # what Superset shows instead of a password
 _URI_PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
 _RENAMED = {"allow_file_upload": "allow_csv_upload", "schemas_allowed_for_file_upload": "schemas_allowed_for_csv_upload"}

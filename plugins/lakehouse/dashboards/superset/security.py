@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from lakehouse.dashboards.objects import Document, Key, Live, Wanted
+from lakehouse.dashboards.objects import Document, Key, Live, Shape, Wanted
 from lakehouse.dashboards.superset.clause import clause_of
 from lakehouse.dashboards.superset.client import SupersetClient
 from lakehouse.dashboards.superset.names import Names
@@ -40,6 +40,7 @@ class Security:
     # A rule before the right to see what it filters; one that names a new role is tried again after the roles.
     kinds = ("row_level_security", "roles", "owners")
     together = False
+    shape = Shape()
 
     def __init__(self, client: SupersetClient, documents: Mapping[str, Document]) -> None:
         self._client = client

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lakehouse.dashboards.objects import Key, Part, Wanted
 from lakehouse.dashboards.plan import Action, Plan
+from lakehouse.dashboards.results import BoardResult
 from lakehouse.dashboards.superset.alerts import Alerts
 from lakehouse.dashboards.superset.assets import Assets
 from lakehouse.dashboards.superset.bundle import KINDS
@@ -16,7 +17,7 @@ from lakehouse.dashboards.superset.client import SupersetClient
 from lakehouse.dashboards.superset.files import read_folder
 from lakehouse.dashboards.superset.normal import name_of, normalise, password_of
 from lakehouse.dashboards.superset.security import Security
-from lakehouse.dashboards.superset.verify import BoardResult, verify_board
+from lakehouse.dashboards.superset.verify import verify_board
 from lakehouse.exceptions import ConfigurationError
 
 
@@ -33,6 +34,7 @@ class SupersetTarget:
     """
 
     name = "superset"
+    kept: Collection[Key] = ()
 
     def __init__(self, client: SupersetClient, folder: Path, variables: Mapping[str, str]) -> None:
         client.require_version()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.dashboards.superset.bundle import Finding
+from lakehouse.dashboards.findings import Finding
 from lakehouse.dashboards.superset.lint import lint
 
 DATABASE = "f31fa92f-0000-4000-8000-000000000001"
