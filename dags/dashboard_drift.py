@@ -1,11 +1,13 @@
 """# dashboard_drift
-Says every morning what someone changed in Superset's pages since the last apply, field by field, and who did. It changes nothing by
-itself. With the param `then` it reverts the edits (the files are written over them, a backup is kept) or accepts them: then it makes a
-patch of the files under `include/dashboards/superset/`, for `git apply` and a commit.
+Says every morning what someone changed in Superset's and Grafana's pages since the last apply, field by field, and who did where the
+service tells. It changes nothing by itself. With the param `then` it reverts the edits (the files are written over them, a backup is kept)
+or accepts them: then it makes a patch of the files under `include/dashboards/`, for `git apply` and a commit.
 
-**Inputs**: the files, the record of the last apply, Superset. **Output**: the table in the log, or the patch.
+Without the connection `lakehouse_grafana` the task `grafana` is skipped, and says so.
 
-**On call**: drift is no failure. A red task means that Superset or the object store did not answer, or that a file is wrong.
+**Inputs**: the files, the records of the last apply, Superset, Grafana. **Output**: the table in the log, or the patch.
+
+**On call**: drift is no failure. A red task means that its service or the object store did not answer, or that a file is wrong.
 Runbook: [dashboard_drift](/lakehouse/runbooks/dashboard_drift)
 """
 
@@ -14,8 +16,9 @@ from __future__ import annotations
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from dags._policy import DASHBOARDS_POOL, START_DATE, default_args
-from include.assets import REPOSITORY, SUPERSET_FOLDER, Tag
-from lakehouse_provider.operators.dashboards import SupersetDriftOperator
+from include.assets import GRAFANA_FOLDER, REPOSITORY, SUPERSET_FOLDER, Tag
+from lakehouse_provider.operators.grafana import GrafanaDriftOperator
+from lakehouse_provider.operators.superset import SupersetDriftOperator
 
 with DAG(
     "dashboard_drift",
@@ -35,3 +38,6 @@ with DAG(
     default_args=default_args(),
 ):
     SupersetDriftOperator(task_id="superset", folder=SUPERSET_FOLDER, root=REPOSITORY, then="{{ params.then }}", pool=DASHBOARDS_POOL)
+    GrafanaDriftOperator(
+        task_id="grafana", folder=GRAFANA_FOLDER, optional=True, root=REPOSITORY, then="{{ params.then }}", pool=DASHBOARDS_POOL
+    )

@@ -1,13 +1,15 @@
 """# sync_dashboards
-Brings Superset to what `include/dashboards/superset/` says: plans, keeps a backup of what will be touched, writes only what differs, reads
-it back, and runs every chart as a user of the role the board is meant for. Nothing changed means that nothing is written. What a person
-edited in Superset's pages since the last apply is reported and left alone. What was taken out of the files is listed; with the param
-`prune` a person is asked (Required Actions in the Airflow UI) and then it is removed.
+Brings Superset and Grafana to what `include/dashboards/` says: plans, keeps a backup of what will be touched, writes only what differs,
+reads it back, and asks every chart and panel for its data. Superset's charts are run as a user of the role the board is meant for. Nothing
+changed means that nothing is written. What a person edited in the pages since the last apply is reported and left alone. What was taken
+out of the files is listed; with the param `prune` a person is asked (Required Actions in the Airflow UI) and then it is removed.
 
-**Inputs**: the files, and the tables that the charts draw. **Output**: boards, roles, row-level security, alerts, and the asset
-`dashboards`.
+Without the connection `lakehouse_grafana` the task `grafana` is skipped, and says so.
 
-**On call**: the error names the chart and what Superset said of it. Clear the task once its table has data. A board that got worse comes
+**Inputs**: the files, and the tables, metrics and logs that the charts draw. **Output**: boards, roles, row-level security, data sources,
+alerts, and the asset `dashboards`.
+
+**On call**: the error names the chart and what the service said of it. Clear the task once its table has data. A board that got worse comes
 back with the param `restore`. Old failures may be ignored once a later run is green.
 Runbook: [sync_dashboards](/lakehouse/runbooks/sync_dashboards)
 """
@@ -18,17 +20,19 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 
 from dags._policy import DASHBOARDS_POOL, START_DATE, default_args
-from include.assets import DAILY_OPTION_SUMMARY, DASHBOARDS, SUPERSET_FOLDER, Tag
-from lakehouse_provider.operators.dashboards import SupersetPruneOperator, SupersetSyncOperator
+from include.assets import DAILY_OPTION_SUMMARY, DASHBOARDS, GRAFANA_FOLDER, SUPERSET_FOLDER, Tag
+from lakehouse_provider.operators.grafana import GrafanaPruneOperator, GrafanaSyncOperator
+from lakehouse_provider.operators.superset import SupersetPruneOperator, SupersetSyncOperator
 
 
-@task.short_circuit
-def anything_to_prune(synced: dict[str, Any]) -> bool:
+@task.short_circuit(trigger_rule=TriggerRule.NONE_FAILED)
+def anything_to_prune(*synced: dict[str, Any] | None) -> list[str]:
     """Nobody is asked unless the param says so and something of ours is in no file any more."""
-    return bool(get_current_context()["params"]["prune"] and synced["orphaned"])
+    orphaned = [key for one in synced if one for key in one["orphaned"]]
+    return orphaned if get_current_context()["params"]["prune"] else []
 
 
 with DAG(
@@ -46,11 +50,14 @@ with DAG(
         "restore": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\d{8}T\d{6}\.\d{6}Z$",
-            description="Bring back the objects of this backup instead of applying the files; the log of the run that took it has its name",
+            pattern=r"^(superset|grafana)/\d{8}T\d{6}\.\d{6}Z$",
+            description="Bring back the objects of this backup, such as superset/20261123T040000.123456Z, instead of applying the files; "
+            "the log of the run that took it has its name",
         ),
         "prune": Param(False, type="boolean", description="Ask to remove what we once applied and no file has any more"),
-        "prune_limit": Param(10, type="integer", minimum=1, maximum=1_000, description="Remove nothing when there is more than this"),
+        "prune_limit": Param(
+            10, type="integer", minimum=1, maximum=1_000, description="Remove nothing from a service where there is more than this"
+        ),
     },
     default_args=default_args(),
 ):
@@ -62,19 +69,35 @@ with DAG(
         outlets=[DASHBOARDS],
         pool=DASHBOARDS_POOL,
     )
+    grafana = GrafanaSyncOperator(
+        task_id="grafana",
+        folder=GRAFANA_FOLDER,
+        optional=True,
+        overwrite_drift="{{ params.overwrite_drift }}",
+        restore="{{ params.restore or '' }}",
+        pool=DASHBOARDS_POOL,
+    )
     approve_prune = ApprovalOperator(
         task_id="approve_prune",
-        subject="Remove {{ ti.xcom_pull(task_ids='superset')['orphaned'] | length }} objects from Superset that no file has any more?",
-        body="{{ ti.xcom_pull(task_ids='superset')['plan'] }}",
+        subject="Remove {{ ti.xcom_pull(task_ids='anything_to_prune') | length }} objects that no file has any more?",
+        body="Superset: {{ (ti.xcom_pull(task_ids='superset') or {}).get('plan', 'not synced') }}\n\n"
+        "Grafana: {{ (ti.xcom_pull(task_ids='grafana') or {}).get('plan', 'not synced') }}",
         # Nobody answered is no.
         response_timeout=timedelta(days=1),
         defaults=ApprovalOperator.REJECT,
     )
-    prune = SupersetPruneOperator(
-        task_id="prune",
+    prune_superset = SupersetPruneOperator(
+        task_id="prune_superset",
         folder=SUPERSET_FOLDER,
         synced=superset.output,
         limit="{{ params.prune_limit }}",
         pool=DASHBOARDS_POOL,
     )
-    anything_to_prune(superset.output) >> approve_prune >> prune
+    prune_grafana = GrafanaPruneOperator(
+        task_id="prune_grafana",
+        folder=GRAFANA_FOLDER,
+        synced=grafana.output,
+        limit="{{ params.prune_limit }}",
+        pool=DASHBOARDS_POOL,
+    )
+    anything_to_prune(superset.output, grafana.output) >> approve_prune >> [prune_superset, prune_grafana]

@@ -92,7 +92,7 @@ def test_a_prune_shows_the_plan_asks_and_removes_only_when_a_person_approves(
         assert f"{board.name} " in run.asked["approve_prune"]["body"]
         assert key.id in {entry["uuid"] for entry in admin.list("chart", ["uuid"])}
         run = run_to_end(api, "sync_dashboards", {"prune": True}, answer="Approve")
-        assert api.xcom("sync_dashboards", run.run_id, "prune")["removed"] == [str(key)]
+        assert api.xcom("sync_dashboards", run.run_id, "prune_superset")["removed"] == [str(key)]
         assert key.id not in {entry["uuid"] for entry in admin.list("chart", ["uuid"])}
     finally:
         board.clean()
