@@ -70,6 +70,14 @@ def install(stack: Installation) -> None:
         reason = software.install_pushgateway()
     if reason:
         console.print(f"  [yellow]the tasks' own figures are not kept: {reason}[/yellow]")
+    with step("Prometheus Alertmanager from Debian"):
+        reason = software.install_alertmanager()
+    if reason:
+        console.print(f"  [yellow]alerts are sent to nobody: {reason}[/yellow]")
+    with step("exporters for OpenSearch and PostgreSQL from Debian"):
+        reason = software.install_exporters()
+    if reason:
+        console.print(f"  [yellow]there are no metrics of OpenSearch, PostgreSQL and Airflow: {reason}[/yellow]")
     with step("rsyslog from Debian"):
         reason = software.install_log_collector()
     if reason:
@@ -84,7 +92,7 @@ def up(stack: Installation) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # Started by root, servers with a user of their own must be able to pass through.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    stack.render({"SPARK_JARS": ",".join(map(str, software.spark_jars()))} | services.password_hashes(stack))
+    stack.render({"SPARK_JARS": ",".join(map(str, software.spark_jars()))} | services.password_hashes(stack) | services.alerting(stack))
     services.create_certificates(stack)
     waves = services.waves(stack)
     every = [service for wave in waves for service in wave]

@@ -199,13 +199,35 @@ def install_pushgateway() -> str | None:
     return _install_from_debian("pushgateway", "prometheus-pushgateway", *page)
 
 
+def install_alertmanager() -> str | None:
+    """Debian's Alertmanager; returns the reason when alerts are shown by Prometheus alone and sent to nobody."""
+    return _install_from_debian("alertmanager", "prometheus-alertmanager", adjust=_find_templates_where_unpacked)
+
+
+def _find_templates_where_unpacked(root: Path) -> None:
+    """Let Alertmanager look for its templates below its working directory: Debian's build stops without them under /usr/share.
+
+    Go keeps the length of a text beside it, so the new path is as long as the old one.
+    """
+    program = root / "usr/bin/prometheus-alertmanager"
+    program.write_bytes(program.read_bytes().replace(b"/usr/share/prometheus/alertmanager", b"usr//share/prometheus/alertmanager"))
+
+
+def install_exporters() -> str | None:
+    """Debian's exporters for OpenSearch and PostgreSQL; returns the reason when the stack has to do without their figures."""
+    return _install_from_debian("exporters", "prometheus-elasticsearch-exporter", "prometheus-postgres-exporter")
+
+
 def install_log_collector() -> str | None:
     """Debian's rsyslog and the two libraries that a plain Debian lacks; returns the reason when the stack has to do without."""
     return _install_from_debian("rsyslog", "rsyslog", "libestr0", "libfastjson4")
 
 
-def _install_from_debian(folder: str, *packages: str) -> str | None:
+def _install_from_debian(folder: str, *packages: str, adjust: Callable[[Path], None] | None = None) -> str | None:
     """Unpack Debian's packages under `var/software/<folder>`; no root is needed and nothing is started by Debian.
+
+    Args:
+        adjust: changes what was unpacked, before it is in its place.
 
     Returns:
         None when they are there, else the reason why they are not.
@@ -231,6 +253,8 @@ def _install_from_debian(folder: str, *packages: str) -> str | None:
         for package in packages:
             newest = max(archives.glob(f"{package}_*.deb"), key=lambda path: path.stat().st_mtime)
             _run(["dpkg-deb", "--extract", newest, into])
+        if adjust is not None:
+            adjust(into)
 
     _once(target, unpack)
     return None

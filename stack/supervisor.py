@@ -23,6 +23,14 @@ from stack.services.process import as_service_user
 
 _UNIX_PATH_LIMIT = 100
 _STOP_SECONDS = 30
+# What a service reads below `config/` where that is not the folder of its name; the key is its name, or its name's first word.
+_SETTINGS = {
+    "airflow": ["airflow", "spark", "connections.json.tmpl"],
+    "log_collector": ["rsyslog"],
+    "log_counter": [],
+    "opensearch_exporter": [],
+    "postgres_exporter": ["exporters"],
+}
 _ENDED = ("STOPPED", "EXITED", "FATAL")
 
 
@@ -82,8 +90,8 @@ class Supervisor:
 
     def _settings_digest(self, service: Service) -> str:
         """Changes when the service's rendered settings do: supervisord then sees another program, and `up` restarts it."""
-        folder = service.name.split("_")[0]
-        names = {"airflow": ["airflow", "spark", "connections.json.tmpl"], "log": ["rsyslog"]}.get(folder, [folder])
+        folder = service.name if service.name in _SETTINGS else service.name.split("_")[0]
+        names = _SETTINGS.get(folder, [folder])
         sources = sorted(path for name in names for path in [CONFIG / name, *(CONFIG / name).rglob("*")] if path.is_file())
         rendered = [
             self.stack.etc / path.relative_to(CONFIG).with_suffix("" if path.suffix == ".tmpl" else path.suffix) for path in sources

@@ -39,6 +39,16 @@ def opensearch(stack: Installation) -> Service:
         auth = ("admin", stack.secrets["OPENSEARCH_ADMIN_PASSWORD"])
         return requests.get(url, auth=auth, verify=str(config / "ca.pem"), timeout=5).status_code == 200
 
+    def setup() -> None:
+        # Over the API, because the plugin's files are read once, and installations are older than this user.
+        security = f"https://{HOST}:{stack.ports['opensearch']}/_plugins/_security"
+        password, verify = stack.secrets["OPENSEARCH_METRICS_PASSWORD"], str(config / "ca.pem")
+        if requests.get(f"{security}/authinfo", auth=("metrics", password), verify=verify, timeout=30).status_code == 200:
+            return
+        admin = ("admin", stack.secrets["OPENSEARCH_ADMIN_PASSWORD"])
+        user = {"password": password, "description": "counts log lines and reads figures"}
+        requests.put(f"{security}/api/internalusers/metrics", json=user, auth=admin, verify=verify, timeout=30).raise_for_status()
+
     return Service(
         "opensearch",
         "OpenSearch with TLS and users",
@@ -53,6 +63,7 @@ def opensearch(stack: Installation) -> Service:
         directory=data,
         refuses_root=True,
         prepare=prepare,
+        setup=setup,
         timeout=240,
     )
 

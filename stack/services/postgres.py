@@ -56,6 +56,12 @@ def postgres(stack: Installation) -> Service:
                 cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
                 if not cursor.fetchone():
                     cursor.execute(f'CREATE DATABASE "{database}" OWNER "{database}"')
+        with _postgres_connection(stack) as cursor:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'metrics'")
+            verb = "ALTER" if cursor.fetchone() else "CREATE"
+            cursor.execute(f"{verb} ROLE metrics LOGIN CONNECTION LIMIT 5 PASSWORD %s", (stack.secrets["POSTGRES_METRICS_PASSWORD"],))
+            # Sizes and counts of every database, no rows. What it reads of Airflow's is granted by config/airflow/provision.py.
+            cursor.execute("GRANT pg_monitor TO metrics")
 
     def ready() -> bool:
         with _postgres_connection(stack) as cursor:

@@ -87,10 +87,12 @@ def test_a_template_that_names_what_does_not_exist_is_named(tmp_path, config, te
 
 
 def rendered(stack: Installation) -> Installation:
-    """What `stack.lifecycle.up` adds are hashes of passwords and Spark's jars; nothing else may be missing."""
-    added = {name for path in CONFIG.rglob("*.tmpl") for name in re.findall(r"\$\{(HASH_\w+|SPARK_JARS)\}", path.read_text())}
+    """What `stack.lifecycle.up` adds are password hashes, Spark's jars, scrape targets and receivers; nothing else may be missing."""
+    texts = [path.read_text() for path in CONFIG.rglob("*.tmpl")]
+    added = {name for text in texts for name in re.findall(r"\$\{(HASH_\w+|SPARK_JARS)\}", text)}
+    lists = {name for text in texts for name in re.findall(r"\$\{((?:TARGETS|ALERTS)_\w+)\}", text)}
     stack.keep_catalog()
-    stack.render(dict.fromkeys(added, "x"))
+    stack.render(dict.fromkeys(added, "x") | dict.fromkeys(lists, "[]"))
     return stack
 
 

@@ -287,6 +287,7 @@ def test_a_user_whose_password_no_connection_has_is_not_made_and_one_of_a_direct
         "log_shipper": "create",
         "log_retention": "skipped",
         "log_reader": "skipped",
+        "metrics": "skipped",
         "trading_reader": "skipped",
     }
     assert "an admin makes it" in by_name["log_reader"].fields[0]
