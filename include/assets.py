@@ -10,6 +10,7 @@ from airflow.sdk import Asset
 CONTRACTS = Path(__file__).resolve().parent / "contracts"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUPERSET_FOLDER = Path(__file__).resolve().parent / "dashboards" / "superset"
+GRAFANA_FOLDER = Path(__file__).resolve().parent / "dashboards" / "grafana"
 # By name, because a DAG file reads no folder while it is parsed; a test holds this to the folder.
 TABLES = ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary", "raw_logs", "image_metadata")
 

@@ -25,10 +25,17 @@ def get_provider_info() -> dict[str, Any]:
             "schema": {"type": ["string", "null"]},
         },
     }
+    addresses = {
+        "alert_addresses": {
+            "label": "Alert addresses",
+            "description": "Who gets Grafana's alerts by mail: addresses, with `;` between them. Empty: no contact point for mail is made.",
+            "schema": {"type": ["string", "null"]},
+        },
+    }
     return {
         "package-name": "airflow-lakehouse-bundle",
         "name": "Lakehouse",
-        "description": "SeaweedFS, Iceberg, Spark, Trino, OpenSearch and Superset as one lakehouse.",
+        "description": "SeaweedFS, Iceberg, Spark, Trino, OpenSearch, Superset and Grafana as one lakehouse.",
         "versions": [__version__],
         "connection-types": [
             {
@@ -43,11 +50,11 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "lakehouse_provider.hooks.grafana.GrafanaHook",
                 "hook-name": "Grafana",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "login"],
-                    "relabeling": {"host": "Server address", "password": "Service account token"},
-                    "placeholders": {"host": "https://grafana.example.org"},
+                    "hidden-fields": ["schema", "port"],
+                    "relabeling": {"host": "Server address", "login": "User (empty for a token)", "password": "Service account token"},
+                    "placeholders": {"host": "https://grafana.example.org", "password": "glsa_…"},
                 },
-                "conn-fields": fields,
+                "conn-fields": fields | addresses,
             },
         ],
     }

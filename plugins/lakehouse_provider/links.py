@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RESULT_URL = "result_url"
 REFUSED_URL = "refused_url"
+FAILED_ROWS_URL = "failed_rows_url"
 
 
 class _PushedLink(BaseOperatorLink):
@@ -47,6 +48,13 @@ class RefusedLink(_PushedLink):
 
     name = "Refused rows"
     key = REFUSED_URL
+
+
+class FailedRowsLink(_PushedLink):
+    """The board with a few of the rows that break a check."""
+
+    name = "Failed rows"
+    key = FAILED_ROWS_URL
 
 
 class RunbookLink(BaseOperatorLink):
@@ -84,5 +92,9 @@ def _address(conn_id: str) -> str:
 
 def runbook_url(dag_id: str) -> str:
     """The address of a DAG's runbook."""
-    base = str(conf.get("api", "base_url", fallback="")).rstrip("/")
-    return f"{base}/lakehouse/runbooks/{dag_id}"
+    return f"{airflow_url()}/lakehouse/runbooks/{dag_id}"
+
+
+def airflow_url() -> str:
+    """The address that browsers reach Airflow by; "" where its configuration does not say."""
+    return str(conf.get("api", "base_url", fallback="")).rstrip("/")

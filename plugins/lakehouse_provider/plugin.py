@@ -10,14 +10,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_provider.links import RefusedLink, ResultLink, RunbookLink
+from lakehouse_provider.links import FailedRowsLink, RefusedLink, ResultLink, RunbookLink
 
 
 class LakehousePlugin(AirflowPlugin):
     """Registered once, through the entry point."""
 
     name = "lakehouse"
-    operator_extra_links = [ResultLink(), RefusedLink(), RunbookLink()]  # noqa: RUF012  # Airflow's own type
+    operator_extra_links = [ResultLink(), RefusedLink(), FailedRowsLink(), RunbookLink()]  # noqa: RUF012  # Airflow's own type
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -15,7 +15,7 @@ from lakehouse.dashboards.superset.files import read_folder
 from lakehouse.iceberg.schema import partition_spec, schema, sort_order
 from lakehouse.jsonlines import parse_lines
 from lakehouse.ops.tables import CONTRACTS as OPS
-from lakehouse.quality.checks import statement
+from lakehouse.quality.scan import statement
 
 SUPERSET_TYPES = {
     "string": "VARCHAR",

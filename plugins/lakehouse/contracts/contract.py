@@ -14,23 +14,15 @@ from typing import Any
 import yaml
 from open_data_contract_standard.model import (
     CustomProperty,
-    DataQuality,
     OpenDataContractStandard,
     SchemaObject,
     ServiceLevelAgreementProperty,
 )
 from pydantic import ValidationError as PydanticValidationError
 
+from lakehouse.contracts.checks import Check, read_checks
 from lakehouse.exceptions import ConfigurationError
 
-_OPERATORS = {
-    "mustBe": "=",
-    "mustNotBe": "<>",
-    "mustBeGreaterThan": ">",
-    "mustBeGreaterOrEqualTo": ">=",
-    "mustBeLessThan": "<",
-    "mustBeLessOrEqualTo": "<=",
-}
 # What a contract's `iceberg.properties` need not repeat. Several writers commit to a table now and then; the engines' default of 4 tries
 # lost some in a test with four writers.
 DEFAULT_PROPERTIES = {
@@ -43,7 +35,6 @@ DEFAULT_PROPERTIES = {
     "write.target-file-size-bytes": "134217728",
 }
 _CUSTOM = {"iceberg.partitioning", "iceberg.sortOrder", "iceberg.properties", "refusedThreshold", "runbook"}
-_METRICS = ("rowCount", "nullValues", "missingValues", "invalidValues", "duplicateValues")
 
 
 @dataclass(frozen=True)
@@ -55,39 +46,6 @@ class Column:
     required: bool
     description: str
     classification: str | None
-
-
-@dataclass(frozen=True)
-class Check:
-    """One quality rule of a contract.
-
-    Attributes:
-        metric: a library metric of the standard, None for an `sql` rule.
-        column: the column it looks at, None for a rule on the table.
-        operator: SQL comparison that the measured value must satisfy against `threshold`.
-        severity: `error` or `warning`.
-    """
-
-    check_id: str
-    description: str
-    severity: str
-    operator: str
-    threshold: float
-    metric: str | None = None
-    query: str | None = None
-    column: str | None = None
-    arguments: tuple[tuple[str, Any], ...] = ()
-
-    def passes(self, measured: float) -> bool:
-        """Whether the measured value satisfies the rule."""
-        return {
-            "=": measured == self.threshold,
-            "<>": measured != self.threshold,
-            ">": measured > self.threshold,
-            ">=": measured >= self.threshold,
-            "<": measured < self.threshold,
-            "<=": measured <= self.threshold,
-        }[self.operator]
 
 
 @dataclass(frozen=True)
@@ -150,7 +108,7 @@ def load(path: Path) -> Contract:
         partitioning=tuple(custom.get("iceberg.partitioning", ())),
         sort_order=tuple(custom.get("iceberg.sortOrder", ())),
         properties=DEFAULT_PROPERTIES | {str(name): str(value) for name, value in custom.get("iceberg.properties", {}).items()},
-        checks=_checks(path, table),
+        checks=read_checks(path, table),
         refused_threshold=_share(path, custom.get("refusedThreshold", 0)),
         runbook=str(custom.get("runbook", "")),
         freshness_hours=_hours(path, freshness) if freshness else None,
@@ -190,43 +148,6 @@ def _columns(path: Path, table: SchemaObject) -> tuple[Column, ...]:
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"{path}: the columns {doubled} are there more than once")
     return tuple(columns)
-
-
-def _checks(path: Path, table: SchemaObject) -> tuple[Check, ...]:
-    rules: list[tuple[DataQuality, str | None]] = [(rule, None) for rule in table.quality or []]
-    rules += [(rule, prop.name) for prop in table.properties or [] for rule in prop.quality or []]
-    checks = tuple(_check(path, rule, column) for rule, column in rules)
-    names = [check.check_id for check in checks]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigurationError(f"{path}: the rule ids {doubled} are there more than once")
-    return checks
-
-
-def _check(path: Path, rule: DataQuality, column: str | None) -> Check:
-    where = f"{path}: rule {rule.id!r}"
-    thresholds = [(sql, getattr(rule, field)) for field, sql in _OPERATORS.items() if getattr(rule, field) is not None]
-    if not rule.id or len(thresholds) != 1:
-        raise ConfigurationError(f"{where}: a rule needs an `id` and exactly one of {', '.join(_OPERATORS)}")
-    if rule.severity not in ("error", "warning"):
-        raise ConfigurationError(f"{where}: `severity` must be `error` or `warning`, not {rule.severity!r}")
-    if (rule.metric in _METRICS) == (rule.type == "sql" and bool(rule.query)):
-        raise ConfigurationError(f"{where}: write a `metric` ({', '.join(_METRICS)}), or `type: sql` with a `query`")
-    if column is None and rule.metric not in (None, "rowCount") and not (rule.arguments or {}).get("properties"):
-        raise ConfigurationError(f"{where}: {rule.metric} is about a column: put it under one, or name `arguments.properties`")
-    if rule.metric == "invalidValues" and not {"validValues", "pattern"} & (rule.arguments or {}).keys():
-        raise ConfigurationError(f"{where}: invalidValues needs `arguments.validValues` or `arguments.pattern`")
-    operator, threshold = thresholds[0]
-    return Check(
-        check_id=rule.id,
-        description=rule.description or rule.id,
-        severity=rule.severity,
-        operator=operator,
-        threshold=float(threshold),
-        metric=rule.metric,
-        query=rule.query,
-        column=column,
-        arguments=tuple(sorted((rule.arguments or {}).items())),
-    )
 
 
 def _custom(path: Path, properties: list[CustomProperty] | None) -> dict[str, Any]:

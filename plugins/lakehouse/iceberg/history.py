@@ -8,7 +8,7 @@ from typing import Any
 
 from pyiceberg.manifest import DataFile, ManifestEntry, ManifestEntryStatus
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.transforms import DayTransform
 
 _EPOCH = date(1970, 1, 1)
@@ -29,17 +29,21 @@ def ancestors(table: Table, snapshot: Snapshot | None = None) -> Iterator[Snapsh
 def facts_of(table: Table, snapshot_ids: Sequence[int]) -> dict[str, Any]:
     """What some snapshots added together: rows, files, bytes, the last one's id, and the days they touched, as plain data.
 
-    With none of them all counts are 0, and the id is that of the current snapshot.
+    With none of them all counts are 0, and the id is that of the current snapshot. `committed_at`, in seconds of the Unix clock, is when
+    the table's rows last changed: a compaction is no news.
     """
     snapshots = [snapshot for snapshot_id in snapshot_ids if (snapshot := table.snapshot_by_id(snapshot_id))]
     summaries = [summary_of(snapshot) for snapshot in snapshots]
     last = snapshots[-1] if snapshots else table.current_snapshot()
+    changed = next((one for one in ancestors(table) if not (one.summary and one.summary.operation is Operation.REPLACE)), None)
     days: set[date] = set().union(*(touched_days(table, snapshot) for snapshot in snapshots))
     return {
         "rows": sum(int(summary.get("added-records", 0)) for summary in summaries),
         "files": sum(int(summary.get("added-data-files", 0)) for summary in summaries),
         "bytes": sum(int(summary.get("added-files-size", 0)) for summary in summaries),
         "snapshot_id": last.snapshot_id if last else None,
+        "table": ".".join(table.name()[-2:]),
+        "committed_at": changed.timestamp_ms / 1000 if changed else None,
         "days": [day.isoformat() for day in sorted(days)],
     }
 

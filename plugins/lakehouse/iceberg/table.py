@@ -58,6 +58,19 @@ def ensure_tables(catalog: Catalog, contracts: Iterable[Contract]) -> dict[str, 
     return {contract.table: ensure_table(catalog, contract) for contract in contracts}
 
 
+def schema_differences(table: Table, contract: Contract) -> list[str]:
+    """Sentences about what differs between a table and its contract, additions that `ensure_table` would make included."""
+    additions, widenings, conflicts = _compare(schemas.schema(contract), table.schema())
+    new_partitions, more_conflicts = _compare_partitioning(contract, table)
+    return [
+        *conflicts,
+        *more_conflicts,
+        *(f"column {name} is in the contract and not in the table" for name in additions),
+        *(f"column {name} has a wider type in the contract" for name in widenings),
+        *(f"the contract is partitioned by {transform}({column}), the table is not" for column, transform, _ in new_partitions),
+    ]
+
+
 def _evolve(table: Table, contract: Contract) -> None:
     wanted, current = schemas.schema(contract), table.schema()
     additions, widenings, conflicts = _compare(wanted, current)

@@ -1,153 +1,132 @@
-"""All rules of a table in one Trino query."""
+"""Runs the rules of a contract: from the manifests what they know exactly, the rest in one Trino query on the same snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Protocol
+from typing import Any
+
+from pyiceberg.table import Table
 
 from lakehouse.contracts import Check, Contract
-from lakehouse.quality.predicates import breaking
-from lakehouse.sql import identifier, table
+from lakehouse.contracts.checks import LIKE_WEEKDAY, OBJECTS_EXIST
+from lakehouse.quality.drift import schema_drift
+from lakehouse.quality.manifests import ManifestFacts, read_facts
+from lakehouse.quality.metadata import answer, newest
+from lakehouse.quality.objects import missing_objects
+from lakehouse.quality.results import MANIFESTS, SCAN, CheckResult, Measured, verdict
+from lakehouse.quality.scan import Cursor, scan
+from lakehouse.quality.weekdays import like_weekday
+from lakehouse.sql import identifier
+from lakehouse.sql import table as quoted
 
 FRESHNESS = "freshness"
+_NOT_MEASURED = Measured(None, MANIFESTS, detail="not measured here", skipped=True)
 
 
-class Cursor(Protocol):
-    """The part of a DB-API cursor (PEP 249) that is used."""
+def run_checks(
+    cursor: Cursor,
+    contract: Contract,
+    *,
+    table: Table | None = None,
+    object_exists: Callable[[str], bool] | None = None,
+    left_out: Collection[date] = (),
+    now: datetime | None = None,
+) -> list[CheckResult]:
+    """Measure every rule of the contract, the freshness it promises, and whether the table still has its columns.
 
-    def execute(self, operation: str) -> Any:
-        """Run a statement."""
-
-    def fetchone(self) -> Any:
-        """The next row."""
-
-    def fetchall(self) -> Any:
-        """The rows that are left."""
-
-    @property
-    def description(self) -> Any:
-        """The columns of the last statement."""
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """A rule's verdict: `passed`, `warned`, `failed`, or `empty` when the table had no row to look at."""
-
-    table_name: str
-    check_id: str
-    column_name: str | None
-    severity: str
-    status: str
-    measured: float | None
-    threshold: str
-    description: str
-
-    def as_row(self, run_id: str, checked_at: datetime) -> dict[str, Any]:
-        """The row of `ops_db.check_results`."""
-        return asdict(self) | {"run_id": run_id, "checked_at": checked_at}
-
-
-def run_checks(cursor: Cursor, contract: Contract, *, now: datetime | None = None) -> list[CheckResult]:
-    """Measure every rule of the contract, and the freshness it promises, in one query.
-
-    An empty table is a verdict of its own: a rule that counts bad rows would pass on nothing.
+    Args:
+        table: what manifests answer is asked of it; without it everything is scanned, and rules about days and columns are left out.
+        object_exists: whether there is an object at an address, for the rules about objects.
+        left_out: days that were no ordinary ones, marked as incidents.
     """
-    results, newest = _measured(cursor, contract, contract.checks, table(contract.table))
+    now = now or datetime.now(UTC)
+    facts = read_facts(table) if table else None
+    source = snapshot_source(contract, table) if table else quoted(contract.table)
+    measured: dict[str, Measured] = {}
+    newest_value = newest(contract.freshness_column, facts, table.schema()) if facts and table else None
+    left: list[Check] = []
+    for check in contract.checks:
+        known = _without_scan(check, facts, table, now.date(), left_out)
+        if known:
+            measured[check.check_id] = known
+        elif check.measure is None:
+            left.append(check)
+    freshness_by = MANIFESTS if newest_value is not None else SCAN
+    rows = facts.rows if facts and facts.exact else None
+    # An empty table needs no query: no row can be wrong or fresh.
+    if rows != 0 and (left or rows is None or (contract.freshness_column and newest_value is None)):
+        rows, scanned, found = scan(cursor, contract, left, source)
+        newest_value = scanned if newest_value is None else newest_value
+        measured |= found
+    for check in contract.checks:
+        if check.measure == OBJECTS_EXIST and object_exists and rows:
+            measured[check.check_id] = missing_objects(cursor, check, source, object_exists)
+    snapshot_id = facts.snapshot_id if facts else None
+    results = [verdict(contract, check, measured.get(check.check_id, _NOT_MEASURED), rows or 0, snapshot_id) for check in contract.checks]
     if contract.freshness_hours is not None:
-        results.append(_freshness(contract, newest, now or datetime.now(UTC)))
-    return results
+        results.append(_freshness(contract, newest_value, now, freshness_by, snapshot_id))
+    return [*results, schema_drift(contract, table)] if table else results
 
 
 def audit(cursor: Cursor, contract: Contract, source: str) -> list[CheckResult]:
     """Measure the contract's blocking rules (severity error) on a source such as `rows_of_days`, in one query."""
-    blocking = [check for check in contract.checks if check.severity == "error"]
-    return _measured(cursor, contract, blocking, source)[0]
+    blocking = [check for check in contract.checks if check.severity == "error" and check.measure is None]
+    rows, _, found = scan(cursor, contract, blocking, source)
+    return [verdict(contract, check, found[check.check_id], rows) for check in blocking]
 
 
 def rows_of_days(contract: Contract, days: Sequence[date], snapshot_id: int) -> str:
     """A subquery of some days' rows in a snapshot; the days are those of the contract's first partition column."""
     column = identifier(contract.partitioning[0].partition("(")[2].rstrip(")"))
     ranges = " OR ".join(f"({column} >= {_midnight(day)} AND {column} < {_midnight(day + timedelta(days=1))})" for day in days)
-    return f"(SELECT * FROM {table(contract.table)} FOR VERSION AS OF {snapshot_id:d} WHERE {ranges})"  # noqa: S608  # quoted
+    return f"(SELECT * FROM {quoted(contract.table)} FOR VERSION AS OF {snapshot_id:d} WHERE {ranges})"  # noqa: S608  # quoted
 
 
-def sample(cursor: Cursor, contract: Contract, check_id: str, source: str, *, limit: int = 3) -> list[dict[str, Any]]:
-    """Some rows that break a rule, columns of a classification left out; none for a rule about the table as a whole."""
-    condition = next((breaking(check) for check in contract.checks if check.check_id == check_id), None)
-    if condition is None:
-        return []
-    columns = ", ".join(identifier(column.name) for column in contract.columns if column.classification is None)
-    cursor.execute(f"SELECT {columns} FROM {source} WHERE {condition} LIMIT {limit:d}")  # noqa: S608  # quoted; the rule is the contract's
-    rows = cursor.fetchall()
-    return [dict(zip([column[0] for column in cursor.description], row, strict=True)) for row in rows]
+def snapshot_source(contract: Contract, table: Table) -> str:
+    """The table at the snapshot whose manifests are read; its head where that was written under an older schema.
+
+    A snapshot is read with its own schema, which does not have the columns that came later.
+    """
+    snapshot = table.current_snapshot()
+    if snapshot is None or snapshot.schema_id != table.schema().schema_id:
+        return quoted(contract.table)
+    return f"{quoted(contract.table)} FOR VERSION AS OF {snapshot.snapshot_id:d}"
 
 
-def statement(contract: Contract, checks: Sequence[Check], source: str) -> str:
-    """The one SELECT: row count, newest value of the freshness column, then each rule's measure."""
-    newest = f"max({identifier(contract.freshness_column)})" if contract.freshness_column else "NULL"
-    measures = ["count(*)", newest, *(_measure(check, source) for check in checks)]
-    return f"SELECT {', '.join(measures)} FROM {source}"  # noqa: S608  # identifiers and literals are quoted; queries are the contract's
-
-
-def _measured(cursor: Cursor, contract: Contract, checks: Sequence[Check], source: str) -> tuple[list[CheckResult], Any]:
-    cursor.execute(statement(contract, checks, source))
-    rows, newest, *measured = cursor.fetchone()
-    # Whether an empty table is an error is for its rowCount rule to say; without one it is.
-    when_empty = next((check.severity for check in contract.checks if check.metric == "rowCount"), "error")
-    results = []
-    for check, value in zip(checks, measured, strict=True):
-        if rows == 0 and check.metric != "rowCount":
-            status = "empty"
-        elif value is not None and check.passes(float(value)):
-            status = "passed"
-        else:
-            status = "failed" if check.severity == "error" else "warned"
-        number = None if value is None else float(value)
-        results.append(
-            CheckResult(
-                contract.table,
-                check.check_id,
-                check.column,
-                when_empty if status == "empty" else check.severity,
-                status,
-                number,
-                f"{check.operator} {check.threshold:g}",
-                check.description,
-            )
-        )
-    return results, newest
-
-
-def _measure(check: Check, source: str) -> str:
-    condition = breaking(check)
-    if condition is None and check.query:
-        return f"({check.query.replace('{table}', source)})"
-    if check.metric == "rowCount":
-        return "count(*)"
-    if check.metric == "duplicateValues":
-        columns = ", ".join(identifier(name) for name in dict(check.arguments).get("properties", [check.column]))
-        return f"count(*) - count(DISTINCT ({columns}))"
-    counted = f"count_if({condition})"
-    if check.metric == "invalidValues" and check.column:
-        # A column without a single value has no invalid one, and is not valid for that: null is no pass.
-        return f"CASE WHEN count({identifier(check.column)}) > 0 OR count(*) = 0 THEN {counted} END"
-    return counted
+def _without_scan(
+    check: Check, facts: ManifestFacts | None, table: Table | None, today: date, left_out: Collection[date]
+) -> Measured | None:
+    if facts is None or table is None:
+        return None
+    if check.measure in LIKE_WEEKDAY:
+        return like_weekday(facts.partitions, check.measure.removesuffix("_like_weekday"), today=today, left_out=left_out)
+    return answer(check, facts, table.schema()) if check.measure is None else None
 
 
 def _midnight(day: date) -> str:
     return f"TIMESTAMP '{day:%Y-%m-%d} 00:00:00.000000 UTC'"
 
 
-def _freshness(contract: Contract, newest: Any, now: datetime) -> CheckResult:
+def _freshness(contract: Contract, newest_value: Any, now: datetime, answered_by: str, snapshot_id: int | None) -> CheckResult:
     limit = contract.freshness_hours or 0
-    if newest is None:
+    if newest_value is None:
         hours, status = None, "empty"
     else:
-        if isinstance(newest, date) and not isinstance(newest, datetime):
-            newest = datetime.combine(newest, time(), UTC)
-        hours = (now - newest.replace(tzinfo=newest.tzinfo or UTC)).total_seconds() / 3600
+        if isinstance(newest_value, date) and not isinstance(newest_value, datetime):
+            newest_value = datetime.combine(newest_value, time(), UTC)
+        hours = (now - newest_value.replace(tzinfo=newest_value.tzinfo or UTC)).total_seconds() / 3600
         status = "passed" if hours <= limit else "warned"
     text = f"newest {contract.freshness_column} is at most {limit:g} h old"
-    return CheckResult(contract.table, FRESHNESS, contract.freshness_column, "warning", status, hours, f"<= {limit:g}", text)
+    return CheckResult(
+        contract.table,
+        FRESHNESS,
+        contract.freshness_column,
+        "warning",
+        status,
+        hours,
+        f"<= {limit:g}",
+        text,
+        answered_by=answered_by,
+        snapshot_id=snapshot_id,
+    )

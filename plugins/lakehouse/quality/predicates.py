@@ -38,7 +38,7 @@ def breaking(check: Check) -> str | None:
             return f"NOT regexp_like({column}, {literal(arguments['pattern'])})"
         listed = ", ".join(literal(value) for value in arguments["validValues"])
         return f"{column} IS NOT NULL AND {column} NOT IN ({listed})"
-    if check.metric in ("rowCount", "duplicateValues"):
+    if check.metric in ("rowCount", "duplicateValues") or check.measure:
         return None
     raise ConfigurationError(f"check {check.check_id}: metric {check.metric} is not known")
 
@@ -49,19 +49,20 @@ def _condition(check: Check) -> str | None:
     where = query.args.get("where")
     counts_all = len(query.expressions) == 1 and query.expressions[0].sql(dialect=DIALECT).upper() == "COUNT(*)"
     plain = set(query.args) - {"kind", "expressions", "from", "from_", "where"}
-    if not counts_all or where is None or any(query.args[name] for name in plain) or query.find(exp.Subquery, exp.Join):
+    nested = len(list(query.find_all(exp.Select))) > 1 or query.find(exp.Join)
+    if not counts_all or where is None or any(query.args[name] for name in plain) or nested:
         return None
     return str(where.this.sql(dialect=DIALECT))
 
 
-def parse_query(check: Check) -> exp.Select:
-    """The rule's query, with `{table}` as the table `t`.
+def parse_query(check: Check, name: str = "t") -> exp.Select:
+    """The rule's query, with `{table}` as a table of this name.
 
     Raises:
         ConfigurationError: it is not one SELECT.
     """
     try:
-        query = sqlglot.parse_one((check.query or "").replace("{table}", "t"), dialect=DIALECT)
+        query = sqlglot.parse_one((check.query or "").replace("{table}", name), dialect=DIALECT)
     except sqlglot.errors.SqlglotError as error:
         # sqlglot underlines with the terminal's own codes.
         plain = re.sub(r"\x1b\[\d*m", "", str(error))

@@ -1,4 +1,4 @@
-"""What every operator here has: the links, and counts that people see on the asset."""
+"""What every operator here has: the links, and counts that people see on the asset and in Prometheus."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
 
+from lakehouse_provider.hooks.pushgateway import PushgatewayHook
 from lakehouse_provider.links import RESULT_URL, ResultLink, RunbookLink
 
 if TYPE_CHECKING:
@@ -23,7 +24,16 @@ class LakehouseOperator(BaseOperator):
             context["ti"].xcom_push(key=RESULT_URL, value=url)
 
     def describe_outlets(self, context: Context, facts: dict[str, Any]) -> None:
-        """Put counts and snapshot ids on the events of the task's asset outlets."""
+        """Put counts and snapshot ids on the events of the task's asset outlets, and tell Prometheus of a table."""
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra.update(facts)
+                describe_outlet(context, outlet, facts)
+
+
+def describe_outlet(context: Context, outlet: Asset, facts: dict[str, Any]) -> None:
+    """Put the facts on the asset's event; those of `lakehouse.iceberg.history.facts_of` go to Prometheus too, which decides nothing."""
+    context["outlet_events"][outlet].extra.update(facts)
+    if "committed_at" in facts:
+        from lakehouse.iceberg.figures import JOB, figures, grouping
+
+        PushgatewayHook().push(JOB, grouping(facts), figures(facts))

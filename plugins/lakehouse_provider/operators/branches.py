@@ -50,7 +50,8 @@ class AuditBranchOperator(LakehouseOperator):
         from lakehouse.exceptions import ChecksFailedError
         from lakehouse.iceberg.branches import branch_head
         from lakehouse.iceberg.table import rows_by_day
-        from lakehouse.quality.checks import audit, rows_of_days, sample
+        from lakehouse.quality.checks import audit, rows_of_days
+        from lakehouse.quality.samples import sample
 
         contract = load(Path(self.contract))
         wanted = {date.fromisoformat(day): int(rows) for day, _, rows in (pair.partition("=") for pair in self.days.split(",") if pair)}

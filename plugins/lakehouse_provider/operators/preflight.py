@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipExceptio
 from lakehouse.exceptions import ConfigurationError, ServiceError, TransientError, VerificationError
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.extras import base_url, public_url
+from lakehouse_provider.hooks.grafana import GrafanaHook
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.hooks.superset import SupersetHook
@@ -21,6 +22,8 @@ from lakehouse_provider.operators.base import LakehouseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from lakehouse.http import HttpClient
+
 PROBE_TABLE = "preflight_db.probe"
 PROBE_ROWS = 3
 
@@ -29,7 +32,7 @@ class PreflightOperator(LakehouseOperator):
     """Checks one service; the error names the service, the reason and what to do.
 
     Args:
-        service: object_store, catalog, trino, opensearch, superset, prometheus or ops_database.
+        service: object_store, catalog, trino, opensearch, superset, grafana, prometheus or ops_database.
         conn_id: the service's connection, where its page is linked from.
         optional: the installation may do without the service; the task is skipped when there is no such connection.
     """
@@ -129,13 +132,17 @@ def _opensearch() -> str:
 
 
 def _superset() -> str:
-    from lakehouse_provider.operators.dashboards import VIEWERS
+    from lakehouse_provider.operators.superset import VIEWERS
 
     admin = SupersetHook().client
     admin.require_version()
     # Their roles are empty until the first sync: more than the password cannot be asked of them.
     others = ", ".join(SupersetHook(conn_id).client.log_in() for conn_id in VIEWERS.values())
     return f"Superset {admin.version()}; signed in as {admin.me()}; the passwords of {others} are right"
+
+
+def _grafana() -> str:
+    return GrafanaHook().check()
 
 
 def _prometheus() -> str:
@@ -145,7 +152,28 @@ def _prometheus() -> str:
     version = client.request("GET", "/api/v1/status/buildinfo").json()["data"]["version"]
     targets = client.request("GET", "/api/v1/targets").json()["data"]["activeTargets"]
     down = sorted(target["labels"]["job"] for target in targets if target["health"] == "down")
-    return f"Prometheus {version}, {len(targets)} targets" + (f"; not answering: {', '.join(down)}" if down else "")
+    said = f"Prometheus {version}, {len(targets)} targets" + (f"; not answering: {', '.join(down)}" if down else "")
+    return f"{said}; {_alert_path(client)}"
+
+
+def _alert_path(prometheus: HttpClient) -> str:
+    """Whether alerts come through, by the one that always fires: Prometheus evaluates it, and each of its Alertmanagers must have it."""
+    from lakehouse.http import HttpClient
+
+    alerts = prometheus.request("GET", "/api/v1/alerts").json()["data"]["alerts"]
+    if not any(alert["labels"].get("alertname") == "Watchdog" and alert["state"] == "firing" for alert in alerts):
+        return "alerts reach nobody: its rule Watchdog does not fire, so the rules of include/prometheus are not loaded"
+    managers = prometheus.request("GET", "/api/v1/alertmanagers").json()["data"]["activeAlertmanagers"]
+    if not managers:
+        return "alerts reach nobody: it has no Alertmanager"
+    for manager in managers:
+        try:
+            there = HttpClient("Alertmanager", manager["url"]).request("GET", "?filter=alertname%3D%22Watchdog%22").json()
+        except (TransientError, ServiceError) as error:
+            return f"alerts reach nobody: {error}"
+        if not there:
+            return f"alerts reach nobody: Watchdog is not at {manager['url']}; it comes within a minute of a start"
+    return "alerts come through"
 
 
 def _ops_database() -> str:
@@ -165,6 +193,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "trino": _trino,
     "opensearch": _opensearch,
     "superset": _superset,
+    "grafana": _grafana,
     "prometheus": _prometheus,
     "ops_database": _ops_database,
 }

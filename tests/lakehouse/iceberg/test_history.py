@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.transforms import DayTransform, IdentityTransform, MonthTransform
 from pyiceberg.types import LongType, NestedField, StringType, TimestamptzType
 
@@ -108,12 +110,25 @@ def test_ancestors_end_where_snapshots_have_expired(table):
 
 
 def test_an_empty_table_has_added_nothing(table):
-    assert snapshot_facts(table) == facts_of(table, []) == {"rows": 0, "files": 0, "bytes": 0, "snapshot_id": None, "days": []}
+    nothing = {"rows": 0, "files": 0, "bytes": 0, "snapshot_id": None, "days": [], "table": "db.things", "committed_at": None}
+    assert snapshot_facts(table) == facts_of(table, []) == nothing
 
 
 def test_no_snapshot_has_added_nothing_and_names_the_head(table):
     head = append(table, {MONDAY: [1]})
-    assert facts_of(table, []) == {"rows": 0, "files": 0, "bytes": 0, "snapshot_id": head, "days": []}
+    facts = facts_of(table, [])
+    assert time.time() - 60 < facts.pop("committed_at") <= time.time()
+    assert facts == {"rows": 0, "files": 0, "bytes": 0, "snapshot_id": head, "days": [], "table": "db.things"}
+
+
+def test_a_compaction_is_no_news_of_a_table(table):
+    append(table, {MONDAY: [1]})
+    written = table.current_snapshot().timestamp_ms / 1000
+    append(table, {MONDAY: [2]})
+    assert facts_of(table, [])["committed_at"] > written
+    # PyIceberg has no compaction; Trino's makes such a snapshot.
+    object.__setattr__(table.current_snapshot(), "summary", Summary(Operation.REPLACE))
+    assert facts_of(table, [])["committed_at"] == written
 
 
 def test_the_facts_of_some_snapshots_add_up_and_name_the_last_one(table):

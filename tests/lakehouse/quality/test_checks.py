@@ -12,8 +12,11 @@ import pytest
 
 from lakehouse.contracts import Check, Column, Contract
 from lakehouse.exceptions import ConfigurationError
-from lakehouse.quality.checks import CheckResult, run_checks, sample, statement
+from lakehouse.quality.checks import run_checks
 from lakehouse.quality.predicates import breaking
+from lakehouse.quality.results import CheckResult
+from lakehouse.quality.samples import sample
+from lakehouse.quality.scan import statement
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLAIN = Contract("db.t", "", (), (), (), (), {}, (), 0.0, "", None, None, None)
@@ -115,6 +118,7 @@ def test_the_measure_is_held_against_the_threshold(connection, operator, thresho
         pytest.param({"metric": "duplicateValues", "column": "x"}, "empty", id="no duplicates among no rows"),
         pytest.param({"query": "SELECT count(*) FROM {table} WHERE x < 0"}, "empty", id="a query on no rows"),
         pytest.param({"metric": "rowCount", "operator": ">"}, "failed", id="rows are wanted"),
+        pytest.param({"metric": "rowCount", "operator": ">", "per_partition": True}, "empty", id="rows are wanted in every partition"),
         pytest.param({"metric": "rowCount", "operator": ">="}, "passed", id="no rows are allowed"),
     ],
 )
