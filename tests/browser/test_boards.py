@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -71,13 +71,22 @@ class Person:
     def sign_in(self, user: str) -> None:
         self.driver.get(f"{self._base}/login/")
         self.wait_for("input[type=password]")
-        self.driver.find_element(By.CSS_SELECTOR, "input[name=username], #username").send_keys(user)
-        self.driver.find_element(By.CSS_SELECTOR, "input[type=password]").send_keys(
-            self._stack.secrets[f"SUPERSET_{user.upper()}_PASSWORD"]
-        )
+        self._fill("input[name=username], #username", user)
+        self._fill("input[type=password]", self._stack.secrets[f"SUPERSET_{user.upper()}_PASSWORD"])
         self.driver.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
         WebDriverWait(self.driver, SECONDS).until(lambda driver: "/login" not in driver.current_url)
         self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN})  # type: ignore[attr-defined]
+
+    def _fill(self, selector: str, text: str) -> None:
+        """Types until the form has it: one that is still being drawn loses what was typed."""
+
+        def is_filled(driver: WebDriver) -> bool:
+            field = driver.find_element(By.CSS_SELECTOR, selector)
+            field.clear()
+            field.send_keys(text)
+            return bool(field.get_attribute("value") == text)
+
+        WebDriverWait(self.driver, SECONDS, ignored_exceptions=[WebDriverException]).until(is_filled)
 
     def open(self, slug: str, filters: str = "") -> float:
         """The board, until nothing in the window is loading any more; seconds that this took."""
