@@ -66,12 +66,22 @@ lint: dev  ## check style, types and folder rules
 
 CONTRACTS := $(DEV)/python -m lakehouse.contracts.lint include/contracts plugins/lakehouse/ops/contracts --docs docs/tables
 
-BOARDS := $(DEV)/python -m lakehouse.dashboards lint include/dashboards/superset --variable TRINO_URI \
+BOARDS := $(DEV)/python -m lakehouse.dashboards lint include/dashboards/superset include/dashboards/grafana --variable TRINO_URI \
           --contracts include/contracts --contracts plugins/lakehouse/ops/contracts
+
+PROMTOOL := var/software/prometheus/usr/bin/promtool
+RULES := $(PROMTOOL) check rules --lint=all --lint-fatal include/prometheus/*.yml && $(PROMTOOL) test rules include/prometheus/tests/*.yml
+
+rules: $(BOOTSTRAP)  ## check and test Prometheus's rules, offline
+	@test -x $(PROMTOOL) || $(STACK) install
+	@$(RULES)
 
 lint-content: dev  ## check contracts, their pages, and boards, offline
 	@$(CONTRACTS)
 	@$(BOARDS)
+
+panels: dev  ## ask the running stack every query of Grafana's boards and alert rules, and list the answers
+	@PYTHONPATH=. $(DEV)/python -m tests.grafana.panels
 
 tables: dev  ## write docs/tables from the contracts
 	@$(CONTRACTS) --write
@@ -95,13 +105,17 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'unit=$(UNIT) --ignore=tests/dags' \
 	  'dags=PYTHONPATH=. $(DEV)/pytest -q tests/dags -m "not integration"' \
 	  'stack=$(TESTS) $(STACK) up' \
+	  'rules=test ! -x $(PROMTOOL) || { $(RULES); }' \
 	  'integration=PYTHONPATH=. $(DEV)/pytest -q tests -m integration --durations=10' \
 	  'browser=PYTHONPATH=. $(DEV)/pytest -q tests -m browser' \
 	  'stop=$(TESTS) $(STACK) down' \
 	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
 	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
 
-bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery|dashboards
+grafana-conformance: dev  ## prove Grafana's rules on a real one: GRAFANA_URL=… GRAFANA_TOKEN=…
+	@PYTHONPATH=. $(DEV)/pytest -q tests/grafana -k conformance -rs
+
+bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery|dashboards|quality
 	@$(STACK) up
 	@PYTHONPATH=. $(DEV)/python -m bench $(PART)
 
@@ -112,4 +126,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords clean dev fmt lint lint-content tables unit test bench lock
+.PHONY: help run up down status start stop logs passwords clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock

@@ -78,10 +78,11 @@ def verify(planned: dict[str, Any]) -> dict[str, Any]:
     """Reads the days' rows back from main's manifests, drops the branch and tells the asset."""
     from include import ticks
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+    from lakehouse_provider.operators.base import describe_outlet
 
     catalog = LakehouseCatalogHook().catalog
     facts = ticks.verify(catalog, TABLE, ticks.from_text(planned["wanted"]), ticks.from_text(planned["days"]), planned["branch"])
-    get_current_context()["outlet_events"][BRONZE_OPTION_TICKS].extra.update(facts)
+    describe_outlet(get_current_context(), BRONZE_OPTION_TICKS, facts)
     return facts
 
 

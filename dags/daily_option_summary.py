@@ -36,12 +36,13 @@ def merge() -> dict[str, Any]:
     from include.summary import merge as merge_days
     from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
     from lakehouse_provider.hooks.trino import trino_cursor
+    from lakehouse_provider.operators.base import describe_outlet
 
     context = get_current_context()
     events = (context.get("triggering_asset_events") or {}).get(BRONZE_OPTION_TICKS, [])
     named = sorted({day for event in events for day in event.extra.get("days", [])})
     merged = facts(LakehouseCatalogHook().catalog, merge_days(trino_cursor(), [date.fromisoformat(day) for day in named]))
-    context["outlet_events"][DAILY_OPTION_SUMMARY].extra.update(merged)
+    describe_outlet(context, DAILY_OPTION_SUMMARY, merged)
     return merged
 
 

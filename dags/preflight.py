@@ -46,6 +46,7 @@ with DAG(
     )
     PreflightOperator(task_id="opensearch", service="opensearch", conn_id="lakehouse_opensearch")
     PreflightOperator(task_id="superset", service="superset", conn_id="lakehouse_superset")
+    PreflightOperator(task_id="grafana", service="grafana", conn_id="lakehouse_grafana", optional=True)
     PreflightOperator(task_id="prometheus", service="prometheus", conn_id="lakehouse_prometheus", optional=True)
     PreflightOperator(task_id="ops_database", service="ops_database", conn_id="lakehouse_ops")
 

@@ -77,7 +77,7 @@ def build_report(stack: Installation, api: AirflowApi, runs: dict[str, str], pea
             "registered": counts["media_db.image_metadata"]["rows"] or 0,
             "refused": _number(stack, "SELECT count(*) FROM ops_db.refused_files WHERE table_name = 'media_db.image_metadata'"),
         },
-        dashboards=_xcom(api, runs, "sync_dashboards", "superset", "dashboards") or [],
+        dashboards=[board for task in ("superset", "grafana") for board in _xcom(api, runs, "sync_dashboards", task, "dashboards") or []],
         checks=_checks(api, quality),
         service_levels=_levels(api, runs),
         pages=_pages(stack),
@@ -97,7 +97,7 @@ def _xcom(api: AirflowApi, runs: dict[str, str], dag_id: str, task_id: str, key:
 
 
 def _checks(api: AirflowApi, run_id: str | None) -> dict[str, int]:
-    total = {"passed": 0, "warned": 0, "failed": 0}
+    total = {"passed": 0, "warned": 0, "failed": 0, "skipped": 0}
     if run_id is None:
         return total
     dag_id = "quality_and_service_levels"
@@ -159,6 +159,9 @@ def _pages(stack: Installation) -> list[dict[str, Any]]:
     if (stack.logs / "prometheus.log").exists():
         # Debian's build looks for its web pages under /usr/share alone; unpacked under var/ it has its API.
         pages.append(("Prometheus", f"http://localhost:{stack.ports['prometheus']}/api/v1/targets", {}))
+    if (stack.logs / "alertmanager.log").exists():
+        # Debian's build has no pages; this is what is firing.
+        pages.append(("Alerts", f"http://localhost:{stack.ports['alertmanager']}/api/v2/alerts", {}))
     if (stack.logs / "pushgateway.log").exists():
         pages.append(("Pushgateway", f"http://localhost:{stack.ports['pushgateway']}/", {}))
     return [{"name": name, "url": url, "http_status": _status(url, options)} for name, url, options in pages]

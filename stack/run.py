@@ -188,7 +188,7 @@ def _print(report: Report, api: AirflowApi, runs: dict[str, str]) -> None:
     for board in report.dashboards:
         table.add_row(board["name"], f"{board['charts_ok']} charts ok", f"{board['charts_failed']} failed")
     checks = report.checks
-    table.add_row("checks", f"{checks['passed']} passed, {checks['warned']} warned, {checks['failed']} failed", "")
+    table.add_row("checks", ", ".join(f"{count} {verdict}" for verdict, count in checks.items()), "")
     for level in report.service_levels:
         verdict = "met" if level["met"] else ("[yellow]missed[/yellow]" if level["met"] is False else "not measured")
         table.add_row(level["name"], f"{level['measured']} {level['unit']}", f"target {level['target']:g} {level['unit']}: {verdict}")

@@ -71,22 +71,20 @@ class Person:
     def sign_in(self, user: str) -> None:
         self.driver.get(f"{self._base}/login/")
         self.wait_for("input[type=password]")
-        self._fill("input[name=username], #username", user)
-        self._fill("input[type=password]", self._stack.secrets[f"SUPERSET_{user.upper()}_PASSWORD"])
-        self.driver.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
-        WebDriverWait(self.driver, SECONDS).until(lambda driver: "/login" not in driver.current_url)
+        WebDriverWait(self.driver, SECONDS, ignored_exceptions=[WebDriverException]).until(lambda _: self._is_signed_in(user))
         self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN})  # type: ignore[attr-defined]
 
-    def _fill(self, selector: str, text: str) -> None:
-        """Types until the form has it: one that is still being drawn loses what was typed."""
-
-        def is_filled(driver: WebDriver) -> bool:
-            field = driver.find_element(By.CSS_SELECTOR, selector)
+    def _is_signed_in(self, user: str) -> bool:
+        """Fills the form and sends it, again if need be: one that is still being drawn loses what was typed."""
+        if "/login" not in self.driver.current_url:
+            return True
+        typed = {"input[name=username], #username": user, "input[type=password]": self._stack.secrets[f"SUPERSET_{user.upper()}_PASSWORD"]}
+        for selector, text in typed.items():
+            field = self.driver.find_element(By.CSS_SELECTOR, selector)
             field.clear()
             field.send_keys(text)
-            return bool(field.get_attribute("value") == text)
-
-        WebDriverWait(self.driver, SECONDS, ignored_exceptions=[WebDriverException]).until(is_filled)
+        self.driver.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
+        return bool(WebDriverWait(self.driver, 15).until(lambda driver: "/login" not in driver.current_url))
 
     def open(self, slug: str, filters: str = "") -> float:
         """The board, until nothing in the window is loading any more; seconds that this took."""

@@ -21,7 +21,7 @@ from lakehouse.dashboards.superset.client import SupersetClient
 from lakehouse.dashboards.superset.verify import charts_of, run_chart
 from lakehouse.exceptions import ConfigurationError, LakehouseError
 from lakehouse.opensearch.client import OpenSearchClient
-from lakehouse.quality.checks import Cursor
+from lakehouse.quality.scan import Cursor
 
 _RUNS = 5
 
