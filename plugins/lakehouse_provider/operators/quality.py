@@ -1,8 +1,7 @@
-"""Contract checks and service levels."""
+"""Contract checks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
-from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.hooks.pushgateway import PushgatewayHook
-from lakehouse_provider.hooks.superset import SupersetHook
 from lakehouse_provider.hooks.trino import trino_cursor
 from lakehouse_provider.links import FAILED_ROWS_URL, FailedRowsLink, operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
 
     from lakehouse.contracts import Contract
     from lakehouse.quality.results import CheckResult
-
-# Where `stack/` keeps its state, when the services run on this machine; the memory of its process tree is then measured.
-STATE_VARIABLE = "LAKEHOUSE_STATE"
 
 
 class ContractCheckOperator(LakehouseOperator):
@@ -55,6 +49,8 @@ class ContractCheckOperator(LakehouseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        # Its incident is the table's, so that bad data and a failed load of one table are one thread.
+        self.incident_key = Path(contract).name.partition(".")[0]
         self.contract, self.trino_conn_id, self.catalog_conn_id = contract, trino_conn_id, catalog_conn_id
         self.s3_conn_id, self.superset_conn_id = s3_conn_id, superset_conn_id
 
@@ -124,60 +120,3 @@ class ContractCheckOperator(LakehouseOperator):
         if rows and (url := operations_url(self.superset_conn_id, contract.table)):
             context["ti"].xcom_push(key=FAILED_ROWS_URL, value=url)
         return len(rows)
-
-
-class ServiceLevelsOperator(LakehouseOperator):
-    """Measures service levels and keeps them as events; a miss is a warning unless the file says error.
-
-    Args:
-        levels: the file of service levels.
-    """
-
-    template_fields: Sequence[str] = ()
-
-    def __init__(
-        self,
-        *,
-        levels: Path,
-        trino_conn_id: str = "lakehouse_trino",
-        superset_conn_id: str = "lakehouse_superset_analyst",
-        opensearch_conn_id: str = "lakehouse_opensearch",
-        catalog_conn_id: str = "lakehouse_catalog",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.levels = levels
-        self.trino_conn_id, self.superset_conn_id = trino_conn_id, superset_conn_id
-        self.opensearch_conn_id, self.catalog_conn_id = opensearch_conn_id, catalog_conn_id
-
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Returns each level's measurement."""
-
-        from lakehouse.exceptions import ChecksFailedError
-        from lakehouse.ops.tables import append_run_rows
-        from lakehouse.service_levels.measure import Services, measure, read_levels
-
-        state = Path(os.environ[STATE_VARIABLE]) if STATE_VARIABLE in os.environ else None
-        pid_file = state / "supervisord.pid" if state else None
-        services = Services(
-            trino_cursor(self.trino_conn_id),
-            SupersetHook(self.superset_conn_id).client,
-            LakehouseOpenSearchHook(self.opensearch_conn_id).client,
-            int(pid_file.read_text()) if pid_file and pid_file.exists() else None,
-            state or Path("/"),
-        )
-        levels = read_levels(Path(self.levels))
-        measured = measure(levels, services)
-        now, run_id = datetime.now(UTC), context["run_id"]
-        catalog = LakehouseCatalogHook(self.catalog_conn_id).catalog
-        key = f"{run_id}/service-levels/{context['ti'].try_number}"
-        append_run_rows(catalog, "ops_db.service_level_events", key, [entry.as_row(run_id, now) for entry in measured])
-        missed = []
-        for level, entry in zip(levels, measured, strict=True):
-            self.log.info("%s: measured %s %s, target %s (%s)", entry.name, entry.measured, entry.unit, entry.target, entry.detail)
-            if not entry.met:
-                self.log.warning("service level %s is missed: %s", entry.name, entry.detail)
-                missed += [entry.name] if level.severity == "error" else []
-        if missed:
-            raise ChecksFailedError(f"service levels of severity error were missed: {', '.join(missed)}")
-        return [asdict(entry) for entry in measured]

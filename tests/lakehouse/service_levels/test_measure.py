@@ -12,9 +12,12 @@ import pytest
 import trino
 import yaml
 
+from lakehouse.contracts import load
 from lakehouse.exceptions import ConfigurationError
 from lakehouse.opensearch.client import OpenSearchClient
-from lakehouse.service_levels.measure import ServiceLevel, Services, measure, proportional_memory, read_levels
+from lakehouse.service_levels.levels import ServiceLevel, Services, read_levels
+from lakehouse.service_levels.machine import proportional_memory
+from lakehouse.service_levels.measure import KINDS, levels_of, measure
 
 REPO = Path(__file__).resolve().parents[3]
 DISK = ServiceLevel("disk", "", "disk_free", 0.0, "GB", above=True)
@@ -97,19 +100,46 @@ def test_shared_memory_is_counted_once_and_a_process_that_is_gone_is_an_error():
 
 
 def test_the_projects_own_levels_are_read():
-    names = [level.name for level in read_levels(REPO / "include" / "service_levels.yaml")]
+    names = [level.name for level in read_levels(REPO / "include" / "service_levels.yaml", KINDS)]
     assert len(names) == len(set(names)) > 0
 
 
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"name": "x", "description": "", "kind": "guess", "target": 1, "unit": "s"}, "x: kind 'guess' is not one of trino_query"),
+        (
+            {"name": "x", "description": "", "kind": "guess", "target": 1, "unit": "s"},
+            "x: kind 'guess' is not one of board_fresh",
+        ),
         ({"name": "x", "description": "", "kind": "disk_free", "target": 1, "unit": "s", "trget": 2}, "x: .*trget"),
         ({"name": "x"}, "x: .*missing"),
+        ({"name": "x", "description": "", "kind": "disk_free", "target": 1, "unit": "s", "severity": "bad"}, "x: severity 'bad'"),
+        ({"name": "x", "description": "", "kind": "disk_free", "target": 1, "unit": "s", "objective": 95}, "x: objective 95 is no share"),
     ],
-    ids=["an unknown kind", "a misspelt key", "what is missing"],
+    ids=["an unknown kind", "a misspelt key", "what is missing", "an unknown severity", "percent for a share"],
 )
 def test_a_wrong_entry_is_named(tmp_path, entry, words):
     with pytest.raises(ConfigurationError, match=words):
-        read_levels(write(tmp_path, entry))
+        read_levels(write(tmp_path, entry), KINDS)
+
+
+def test_a_name_stands_in_the_file_once(tmp_path):
+    entry = {"name": "x", "description": "", "kind": "disk_free", "target": 1, "unit": "GB"}
+    with pytest.raises(ConfigurationError, match="x stands there twice"):
+        read_levels(write(tmp_path, entry, entry), KINDS)
+
+
+def test_a_level_whose_service_is_not_there_is_left_out(services):
+    (disk,) = measure([ServiceLevel("page", "", "gallery_page", 3.0, "s", options={"table": "x.y"}), DISK], services)
+    assert disk.name == "disk"
+
+
+def test_contracts_promise_how_fresh_their_tables_are():
+    levels = levels_of([load(REPO / "include" / "contracts" / f"{name}.odcs.yaml") for name in ("raw_logs", "image_metadata")])
+    assert [(level.name, level.target, level.unit) for level in levels] == [("fresh logs_db.raw_logs", 24, "h")]
+
+
+def test_what_was_not_measured_is_no_miss(services):
+    (search,) = measure([SEARCH], Services(services.cursor, services.superset, OpenSearchClient("OpenSearch", "http://127.0.0.1:1")))
+    assert "MISSED" not in search.as_line()
+    assert search.as_line().startswith("search: not measured: ")
