@@ -69,6 +69,8 @@ CONTRACTS := $(DEV)/python -m lakehouse.contracts.lint include/contracts plugins
 BOARDS := $(DEV)/python -m lakehouse.dashboards lint include/dashboards/superset include/dashboards/grafana --variable TRINO_URI \
           --contracts include/contracts --contracts plugins/lakehouse/ops/contracts
 
+SILENCES := $(DEV)/python -m lakehouse.incidents include/silences.yaml
+
 PROMTOOL := var/software/prometheus/usr/bin/promtool
 RULES := $(PROMTOOL) check rules --lint=all --lint-fatal include/prometheus/*.yml && $(PROMTOOL) test rules include/prometheus/tests/*.yml
 
@@ -76,9 +78,10 @@ rules: $(BOOTSTRAP)  ## check and test Prometheus's rules, offline
 	@test -x $(PROMTOOL) || $(STACK) install
 	@$(RULES)
 
-lint-content: dev  ## check contracts, their pages, and boards, offline
+lint-content: dev  ## check contracts, their pages, boards, and silences, offline
 	@$(CONTRACTS)
 	@$(BOARDS)
+	@$(SILENCES)
 
 panels: dev  ## ask the running stack every query of Grafana's boards and alert rules, and list the answers
 	@PYTHONPATH=. $(DEV)/python -m tests.grafana.panels
@@ -101,7 +104,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'lint=$(DEV)/ruff check . && $(DEV)/ruff format --check .' \
 	  'types=$(DEV)/mypy' \
 	  'layers=PYTHONPATH=. $(DEV)/lint-imports' \
-	  'content=$(CONTRACTS) && $(BOARDS)' \
+	  'content=$(CONTRACTS) && $(BOARDS) && $(SILENCES)' \
 	  'unit=$(UNIT) --ignore=tests/dags' \
 	  'dags=PYTHONPATH=. $(DEV)/pytest -q tests/dags -m "not integration"' \
 	  'stack=$(TESTS) $(STACK) up' \

@@ -1,12 +1,14 @@
-"""What all DAGs have in common: owner, retries by error class, time limits, pools."""
+"""What all DAGs have in common: owner, retries by error class, time limits, deadlines, who is told, pools."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import DeadlineAlert, DeadlineReference, ExceptionRetryPolicy, RetryAction, RetryRule, SyncCallback
 
+from include.assets import DOWNSTREAM, SILENCES
+from lakehouse_provider.notifiers import ReportDeadline, ReportFailure, SettleIncidents
 from lakehouse_provider.params import refuse_unknown_params
 
 # Nothing is caught up: a day that is missing is written by hand or by a backfill.
@@ -37,4 +39,32 @@ def default_args(**changes: Any) -> dict[str, Any]:
         "retry_policy": RETRY_POLICY,
         "execution_timeout": timedelta(minutes=30),
         "pre_execute": refuse_unknown_params,
+        "on_failure_callback": ReportFailure(downstream=DOWNSTREAM, silences=str(SILENCES)),
     } | changes
+
+
+def on_call(
+    key: str, *, late_after: timedelta | None = None, calendar: str | None = None, waits_for_people: str | None = None
+) -> dict[str, Any]:
+    """Arguments of a DAG: its incidents, and how long a run may take.
+
+    Args:
+        key: what the DAG makes, else its own name: the key of its incidents.
+        late_after: from being queued to its end. At half of that an incident is opened as a warning, which tells nobody yet.
+        calendar: exchange on whose holidays and weekends nobody waits for the run.
+        waits_for_people: a param with which the run waits for an answer, so that it is late for nobody.
+    """
+    deadlines = []
+    for breach, share in ((False, 0.5), (True, 1.0)):
+        if late_after is not None:
+            what = {"key": key, "breach": breach, "late_after": f"{round(late_after.total_seconds() / 60)} minutes"}
+            who = {"affected": DOWNSTREAM.get(key), "calendar": calendar, "waits_for_people": waits_for_people, "silences": str(SILENCES)}
+            callback = SyncCallback(ReportDeadline, kwargs=what | who)
+            name = "late" if breach else "early warning"
+            deadlines.append(DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, late_after * share, callback, name=name))
+    return {
+        # The DAG's own speaks only where no task could, because its worker was killed.
+        "on_failure_callback": ReportFailure(downstream=DOWNSTREAM, silences=str(SILENCES)),
+        "on_success_callback": SettleIncidents(),
+        "deadline": deadlines or None,
+    }

@@ -20,7 +20,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from dags._policy import DECODE_POOL, SPARK_POOL, START_DATE, TRINO_POOL, default_args
+from dags._policy import DECODE_POOL, SPARK_POOL, START_DATE, TRINO_POOL, default_args, on_call
 from include.assets import BRONZE_OPTION_TICKS, Tag, contract
 from lakehouse_provider.operators.branches import AuditBranchOperator, PublishBranchOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
@@ -96,6 +96,7 @@ with DAG(
     # Days go side by side; how many Spark sessions that may be is for the pool to say.
     max_active_runs=4,
     params=PARAMS,
+    **on_call(BRONZE_OPTION_TICKS.name, late_after=timedelta(hours=1), calendar="XNYS"),
     default_args=default_args(),
 ):
     ensure_table = EnsureTablesOperator(task_id="ensure_table", contracts=[CONTRACT])

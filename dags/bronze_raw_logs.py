@@ -13,9 +13,11 @@ Runbook: [bronze_raw_logs](/lakehouse/runbooks/bronze_raw_logs)
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from dags._policy import START_DATE, default_args
+from dags._policy import START_DATE, default_args, on_call
 from include.assets import RAW_LOGS, Tag, contract
 from include.logs import to_row
 from lakehouse_provider.operators.logs import LoadJsonLinesOperator, TakeSpoolOperator
@@ -56,6 +58,7 @@ with DAG(
             description="First put this many sample lines of the last 24 hours there; 0: none",
         )
     },
+    **on_call(RAW_LOGS.name, late_after=timedelta(minutes=30)),
     default_args=default_args(),
 ):
     load = LoadJsonLinesOperator(task_id="load", contract=CONTRACT, landing=LANDING, raw="raw/logs/", to_row=to_row, outlets=[RAW_LOGS])

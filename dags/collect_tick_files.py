@@ -13,9 +13,11 @@ Runbook: [collect_tick_files](/lakehouse/runbooks/collect_tick_files)
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from dags._policy import DECODE_POOL, START_DATE, default_args
+from dags._policy import DECODE_POOL, START_DATE, default_args, on_call
 from include.assets import COLLECTED_OPTION_TICKS, Tag, contract
 from include.feeds.ticks import SCHEMA, known_values
 from lakehouse_provider.operators.feeds import ListFilesOperator, LoadXmlFilesOperator, ReconcileFilesOperator
@@ -57,6 +59,7 @@ with DAG(
             60, type="integer", minimum=0, maximum=86_400, description="Leave files alone that changed within so many seconds"
         ),
     },
+    **on_call(COLLECTED_OPTION_TICKS.name, late_after=timedelta(minutes=30)),
     default_args=default_args(),
 ):
     listed = ListFilesOperator(task_id="list_files", landing=LANDING, quiet_seconds="{{ params.quiet_seconds }}")

@@ -13,12 +13,13 @@ Runbook: [daily_option_summary](/lakehouse/runbooks/daily_option_summary)
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_current_context, task
 
-from dags._policy import START_DATE, TRINO_POOL, default_args
+from dags._policy import START_DATE, TRINO_POOL, default_args, on_call
 from include.assets import BRONZE_OPTION_TICKS, DAILY_OPTION_SUMMARY, Tag, contract
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
@@ -91,6 +92,7 @@ with DAG(
         ),
         "missing_rows": Param(1_000_000, type="integer", minimum=1, maximum=100_000_000, description="Ticks of each missing day"),
     },
+    **on_call(DAILY_OPTION_SUMMARY.name, late_after=timedelta(minutes=30), calendar="XNYS"),
     default_args=default_args(),
 ):
     contracts = [contract(name) for name in ("bronze_option_ticks", "collected_option_ticks", "daily_option_summary")]

@@ -13,9 +13,11 @@ Runbook: [dashboard_drift](/lakehouse/runbooks/dashboard_drift)
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
-from dags._policy import DASHBOARDS_POOL, START_DATE, default_args
+from dags._policy import DASHBOARDS_POOL, START_DATE, default_args, on_call
 from include.assets import GRAFANA_FOLDER, REPOSITORY, SUPERSET_FOLDER, Tag
 from lakehouse_provider.operators.grafana import GrafanaDriftOperator
 from lakehouse_provider.operators.superset import SupersetDriftOperator
@@ -35,6 +37,7 @@ with DAG(
             description="What to do with edits: only report them, write the files over them, or make a patch of the files that has them",
         )
     },
+    **on_call("dashboard_drift", late_after=timedelta(minutes=20)),
     default_args=default_args(),
 ):
     SupersetDriftOperator(task_id="superset", folder=SUPERSET_FOLDER, root=REPOSITORY, then="{{ params.then }}", pool=DASHBOARDS_POOL)

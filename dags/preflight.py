@@ -16,7 +16,7 @@ from pathlib import Path
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG
 
-from dags._policy import SPARK_POOL, START_DATE, default_args
+from dags._policy import SPARK_POOL, START_DATE, default_args, on_call
 from include.assets import TABLES, Tag, contract
 from lakehouse_provider.operators.preflight import PROBE_ROWS, PROBE_TABLE, PreflightOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
@@ -31,6 +31,7 @@ with DAG(
     tags=[Tag.OPERATIONS],
     max_active_runs=1,
     # What is down is to be named now, not after retries.
+    **on_call("preflight"),
     default_args=default_args(retries=0, execution_timeout=timedelta(minutes=5)),
 ):
     object_store = PreflightOperator(task_id="object_store", service="object_store", conn_id="lakehouse_s3")

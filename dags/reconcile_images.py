@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
-from dags._policy import DECODE_POOL, START_DATE, default_args
+from dags._policy import DECODE_POOL, START_DATE, default_args, on_call
 from include.assets import IMAGE_RECONCILIATION, Tag, contract
 from lakehouse_provider.operators.image_reconciliation import ReconcileImagesOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
@@ -47,6 +47,7 @@ with DAG(
             description="Compare only so many days back, by upload; empty: all days",
         ),
     },
+    **on_call(IMAGE_RECONCILIATION.name, late_after=timedelta(hours=2)),
     default_args=default_args(),
 ):
     reconcile = ReconcileImagesOperator(

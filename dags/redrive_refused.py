@@ -17,7 +17,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
-from dags._policy import START_DATE, default_args
+from dags._policy import START_DATE, default_args, on_call
 from include.assets import Tag, contract
 from include.logs import LOGS
 from lakehouse_provider.operators.refused import FindRefusedOperator, RedriveRefusedOperator
@@ -53,6 +53,7 @@ with DAG(
             description="Only rows of this shipment: its number in ops_db.shipments, and in the column `place`; empty: all",
         ),
     },
+    **on_call("redrive_refused"),
     default_args=default_args(),
 ):
     wanted = {

@@ -12,9 +12,11 @@ Runbook: [ship_logs](/lakehouse/runbooks/ship_logs)
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, Param
 
-from dags._policy import SHIP_POOL, START_DATE, default_args
+from dags._policy import SHIP_POOL, START_DATE, default_args, on_call
 from include.assets import OPENSEARCH_LOGS, RAW_LOGS, Tag, contract
 from include.logs import LOGS, OPENSEARCH
 from lakehouse_provider.operators.opensearch import EnsureOpenSearchOperator
@@ -42,6 +44,7 @@ with DAG(
             None, type=["null", "string"], format="date", description="Resync: last event day; with any day the cursor stays where it is"
         ),
     },
+    **on_call(OPENSEARCH_LOGS.name, late_after=timedelta(minutes=30)),
     default_args=default_args(),
 ):
     plan = PlanShipmentOperator(

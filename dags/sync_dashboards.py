@@ -22,7 +22,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
 
-from dags._policy import DASHBOARDS_POOL, START_DATE, default_args
+from dags._policy import DASHBOARDS_POOL, START_DATE, default_args, on_call
 from include.assets import DAILY_OPTION_SUMMARY, DASHBOARDS, GRAFANA_FOLDER, SUPERSET_FOLDER, Tag
 from lakehouse_provider.operators.grafana import GrafanaPruneOperator, GrafanaSyncOperator
 from lakehouse_provider.operators.superset import SupersetPruneOperator, SupersetSyncOperator
@@ -59,6 +59,7 @@ with DAG(
             10, type="integer", minimum=1, maximum=1_000, description="Remove nothing from a service where there is more than this"
         ),
     },
+    **on_call(DASHBOARDS.name, late_after=timedelta(minutes=30), waits_for_people="prune"),
     default_args=default_args(),
 ):
     superset = SupersetSyncOperator(

@@ -11,9 +11,11 @@ Runbook: [table_maintenance](/lakehouse/runbooks/table_maintenance)
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
-from dags._policy import START_DATE, default_args
+from dags._policy import START_DATE, default_args, on_call
 from include.assets import Tag, contract
 from include.logs import LOGS
 from lakehouse_provider.operators.opensearch import DeleteOldIndicesOperator
@@ -30,6 +32,7 @@ with DAG(
         "max_indices": Param(10, type="integer", minimum=1, maximum=10_000, description="Stop, and delete nothing, when more are old"),
         "dry_run": Param(default=False, type="boolean", description="Only say which indices would be deleted"),
     },
+    **on_call("table_maintenance", late_after=timedelta(hours=1)),
     default_args=default_args(),
 ):
     DeleteOldIndicesOperator(

@@ -13,11 +13,12 @@ Runbook: [upload_images](/lakehouse/runbooks/upload_images)
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from dags._policy import DECODE_POOL, START_DATE, default_args
+from dags._policy import DECODE_POOL, START_DATE, default_args, on_call
 from include.assets import IMAGE_METADATA, Tag, contract
 from lakehouse_provider.operators.images import ImagesToIcebergOperator, PlanImagesOperator, RegisterImagesOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
@@ -61,6 +62,7 @@ with DAG(
     tags=[Tag.BRONZE, Tag.TIER_3],
     max_active_runs=1,
     params=PARAMS,
+    **on_call(IMAGE_METADATA.name, late_after=timedelta(hours=1)),
     default_args=default_args(),
 ):
     planned = PlanImagesOperator(

@@ -41,3 +41,17 @@ OPENSEARCH_LOGS = Asset("opensearch_logs")
 IMAGE_METADATA = Asset("image_metadata")
 IMAGE_RECONCILIATION = Asset("image_reconciliation")
 DASHBOARDS = Asset("dashboards")
+
+SILENCES = Path(__file__).resolve().parent / "silences.yaml"
+_TICK_BOARD = "Superset board Lakehouse Analytics"
+# What people miss when an asset is not made, for the message of an incident; a test holds it to the DAGs' schedules and to the boards.
+DOWNSTREAM = {
+    "bronze_option_ticks": f"daily_option_summary, dashboards; {_TICK_BOARD}",
+    "collected_option_ticks": f"daily_option_summary; {_TICK_BOARD}",
+    "daily_option_summary": f"dashboards; {_TICK_BOARD}",
+    "raw_logs": f"opensearch_logs; Grafana boards Logs, Data Quality and Lakehouse Overview; {_TICK_BOARD}",
+    "opensearch_logs": "Grafana boards Logs, Data Quality and Lakehouse Overview",
+    "image_metadata": "the image gallery",
+    "image_reconciliation": "Superset board Lakehouse Operations",
+    "dashboards": "quality_and_service_levels; every board of Superset and Grafana",
+}

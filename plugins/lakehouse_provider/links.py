@@ -67,9 +67,11 @@ class RunbookLink(BaseOperatorLink):
         return runbook_url(ti_key.dag_id)
 
 
-def operations_url(superset_conn_id: str, table: str) -> str:
-    """Superset's operations board, filtered to a table; "" where there is no Superset, or nobody said how browsers reach it."""
+def operations_url(superset_conn_id: str, table: str = "") -> str:
+    """Superset's operations board, filtered to a table if one is given; "" where there is no Superset or no public address."""
     superset = _address(superset_conn_id)
+    if not table:
+        return f"{superset}/superset/dashboard/lakehouse-operations/" if superset else ""
     # Superset's native filters in RISON, under the filter's id in include/dashboards/superset/dashboards/lakehouse_operations.yaml.
     name, value = "NATIVE_FILTER-table", table.replace("!", "!!").replace("'", "!'")
     chosen = f"(extraFormData:(filters:!((col:table_name,op:IN,val:!('{value}')))),filterState:(value:!('{value}')),id:{name})"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from include.assets import Tag
+from include.assets import DOWNSTREAM, Tag
 from lakehouse import exceptions
 
 REPO = Path(__file__).resolve().parents[2]
@@ -29,6 +29,7 @@ DAG_IDS = {
     "sync_dashboards",
     "dashboard_drift",
     "quality_and_service_levels",
+    "act_on_incident",
 }
 HEAVY = {"pyspark", "pyarrow", "pyiceberg", "pandas", "PIL", "boto3", "duckdb", "opensearchpy", "trino"}
 HEADINGS = ["What it means", "First look", "Fix", "When to wake someone", "Past causes"]
@@ -45,6 +46,7 @@ def refuse(*args, **kwargs):
     raise AssertionError("a DAG file used the network while it was parsed")
 socket.socket.connect = refuse
 socket.getaddrinfo = refuse
+from lakehouse_provider.notifiers import key_of
 bag = DagBag(dag_folder=str(repo), bundle_path=repo, bundle_name="lakehouse")
 print("RESULT" + json.dumps({{
     "errors": bag.import_errors,
@@ -53,6 +55,11 @@ print("RESULT" + json.dumps({{
         dag_id: {{
             "doc": dag.doc_md or "",
             "tags": sorted(dag.tags),
+            "key": key_of(dag),
+            "deadlines": [[one.name, one.interval.total_seconds(), one.callback.path, one.callback.kwargs] for one in dag.deadline or []],
+            "told": [type(one).__name__ for one in [dag.on_failure_callback, dag.on_success_callback]],
+            "schedule": [asset.name for asset in getattr(dag.timetable.asset_condition, "objects", [])],
+            "outlets": [asset.name for task in dag.tasks for asset in task.outlets],
             "params": {{
                 name: dag.params.get_param(name).schema | {{"description": dag.params.get_param(name).description}} for name in dag.params
             }},
@@ -62,6 +69,7 @@ print("RESULT" + json.dumps({{
                     "timeout": bool(task.execution_timeout),
                     "retry_policy": task.retry_policy is not None,
                     "pool": task.pool,
+                    "told": [type(one).__name__ for one in task.on_failure_callback],
                     "operator": type(task).__name__,
                     "links": [link.name for link in task.operator_extra_links],
                 }} for task in dag.tasks
@@ -102,6 +110,35 @@ def test_a_dag_says_what_on_call_needs(parsed: dict[str, Any], dag_id: str) -> N
         assert task["owner"] not in ("", "airflow"), task_id
         assert task["timeout"], task_id
         assert task["retry_policy"], task_id
+        assert task["told"] == ["ReportFailure"], task_id
+    assert dag["told"] == ["ReportFailure", "SettleIncidents"]
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_deadline_warns_early_and_belongs_to_the_dags_own_incident(parsed: dict[str, Any], dag_id: str) -> None:
+    dag = parsed["dags"][dag_id]
+    by_hand = {"preflight", "redrive_refused", "act_on_incident"}
+    assert bool(dag["deadlines"]) == (dag_id not in by_hand)
+    for name, _, path, kwargs in dag["deadlines"]:
+        assert path == "lakehouse_provider.notifiers.ReportDeadline"
+        assert kwargs["key"] == dag["key"], name
+        assert kwargs["breach"] == (name == "late")
+    if dag["deadlines"]:
+        (early, late) = sorted(seconds for _, seconds, _, _ in dag["deadlines"])
+        assert early == late / 2
+
+
+def test_what_is_said_to_be_downstream_is_what_the_dags_wait_for(parsed: dict[str, Any]) -> None:
+    waits: dict[str, set[str]] = {}
+    for dag in parsed["dags"].values():
+        for asset in dag["schedule"]:
+            waits.setdefault(asset, set()).update(dag["outlets"] or {dag["key"]})
+    # The summary sums both tables of ticks, though only one of them starts it.
+    waits.setdefault("collected_option_ticks", set()).add("daily_option_summary")
+    assert waits.keys() <= DOWNSTREAM.keys()
+    for asset, text in DOWNSTREAM.items():
+        assert all(name in text for name in waits.get(asset, set())), asset
+    assert {outlet for dag in parsed["dags"].values() for outlet in dag["outlets"]} == DOWNSTREAM.keys()
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
