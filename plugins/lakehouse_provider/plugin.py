@@ -1,4 +1,4 @@
-"""The Airflow plugin: the runbooks as pages behind the login, and the operators' links.
+"""The Airflow plugin: the on-call page and the runbooks behind the login, and the operators' links.
 
 FastAPI is imported only when the API server asks for the app: entry-point plugins load in every process, tasks included.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lakehouse_provider.links import FailedRowsLink, RefusedLink, ResultLink, RunbookLink
+from lakehouse_provider.links import FailedRowsLink, RefusedLink, ResultLink, RunbookLink, airflow_url
 
 
 class LakehousePlugin(AirflowPlugin):
@@ -21,7 +21,12 @@ class LakehousePlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The runbook pages under `/lakehouse`."""
-        from lakehouse_provider.runbook_pages import app
+        """The pages under `/lakehouse`."""
+        from lakehouse_provider.pages.app import app
 
-        return [{"app": app, "url_prefix": "/lakehouse", "name": "Lakehouse runbooks"}]
+        return [{"app": app, "url_prefix": "/lakehouse", "name": "Lakehouse"}]
+
+    @cached_property
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The on-call page in the menu Browse. Without a `url_route` it opens by itself: Airflow's frame would hold its links back."""
+        return [{"name": "On call", "href": f"{airflow_url()}/lakehouse/on-call", "destination": "nav", "category": "browse"}]

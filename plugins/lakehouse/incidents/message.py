@@ -50,9 +50,8 @@ def one_line(text: str) -> str:
 def message_of(incident: Incident) -> Message:
     """What failed and why, since when and how often, what it affects, and what to do."""
     place = ".".join(part for part in (incident.dag_id, incident.task_id) if part)
-    often = f"seen {incident.times} times" if incident.times > 1 else "first time"
-    if incident.earlier:
-        often += f", and {incident.earlier} incidents of it opened in the seven days before"
+    often = f"{incident.times} runs so far" if incident.times > 1 else "one run so far"
+    often += f"; repeated: {incident.earlier} more of it in the seven days before" if incident.earlier else "; first in seven days"
     lines = [
         ("What", f"{place}, run {incident.run_id}" if incident.run_id else place),
         ("Cause", f"{incident.error_type}: {incident.cause}" if incident.error_type else incident.cause),

@@ -294,10 +294,11 @@ class IncidentStore:
     def _one_open(self, incident_id: int, change: str, values: Sequence[Any]) -> None:
         statement = f"UPDATE incidents SET {change} WHERE incident_id = %s AND closed_at IS NULL RETURNING 1"  # noqa: S608  # ours
         if not self._change(statement, values=(*values, incident_id)):
-            raise ConfigurationError(f"there is no open incident {incident_id}: {self._numbers() or 'none is open'}")
+            raise ConfigurationError(f"there is no open incident {incident_id}: open are {self._numbers() or 'none'}")
 
     def _numbers(self) -> str:
-        return ", ".join(f"{incident.incident_id} ({incident.key})" for incident in self.open())
+        numbers = [f"{incident.incident_id} ({incident.key})" for incident in self.open()]
+        return ", ".join(numbers[:10]) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
 
     def _change(self, *statements: str, values: Sequence[Any] = ()) -> list[Any]:
         with closing(self._connection.cursor()) as cursor:

@@ -41,5 +41,5 @@ def test_a_cause_is_one_line_of_bounded_length(text: str) -> None:
 
 def test_how_often_is_said() -> None:
     often = message_of(replace(INCIDENT, times=3, earlier=2)).as_text()
-    assert "seen 3 times, and 2 incidents of it opened in the seven days before" in often
-    assert "first time" in message_of(INCIDENT).as_text()
+    assert "3 runs so far; repeated: 2 more of it in the seven days before" in often
+    assert "one run so far; first in seven days" in message_of(INCIDENT).as_text()

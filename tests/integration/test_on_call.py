@@ -1,0 +1,90 @@
+"""What on-call gets when a run of the real scheduler fails, and what ends it: one mail, one incident."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from lakehouse.incidents.store import IncidentStore
+from lakehouse_provider.hooks.incidents import IncidentsHook
+from stack.airflow_api import AirflowApi, polling
+from stack.installation import Installation
+from tests.integration.airflow_runs import run_to_end
+
+pytestmark = pytest.mark.integration
+NOBODYS = 999_999_999
+
+
+@pytest.fixture
+def store(connections: dict[str, Any]) -> Iterator[IncidentStore]:
+    with IncidentsHook().store() as opened:
+        yield opened
+
+
+def mails(stack: Installation, words: str) -> list[Any]:
+    """The mails of the stack's mailbox whose subject has the words."""
+    found = [
+        email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in (stack.data / "mailbox" / "new").iterdir()
+    ]
+    return [mail for mail in found if words in str(mail["Subject"])]
+
+
+def test_a_failed_run_is_one_mail_and_its_next_success_ends_it(
+    stack: Installation, api: AirflowApi, pipeline: dict[str, Any], store: IncidentStore
+) -> None:
+    for left in [one for one in store.open() if one.key == "act_on_incident"]:
+        store.close(left.incident_id, "the test", "", datetime.now(UTC))
+    before = len(mails(stack, "act_on_incident"))
+    failed = run_to_end(api, "act_on_incident", {"incident": NOBODYS})
+    assert failed.state == "failed"
+    [incident] = [one for one in store.open() if one.key == "act_on_incident"]
+    assert (incident.task_id, incident.error_type, incident.run_id) == ("act", "ConfigurationError", failed.run_id)
+    assert f"there is no open incident {NOBODYS}" in incident.cause
+    assert incident.told_at is not None
+    again = run_to_end(api, "act_on_incident", {"incident": NOBODYS})
+    assert again.state == "failed"
+    with polling(60, "the second failure was not folded into the incident") as ticks:
+        for _ in ticks:
+            if store.incident(incident.incident_id).times == 2:
+                break
+    [mail] = mails(stack, "act_on_incident")[before:]
+    assert mail["To"] == "on-call@lakehouse.test"
+    body = mail.get_body().get_content()
+    assert f"there is no open incident {NOBODYS}" in body
+    assert re.search(r'href="http://[^"]+/lakehouse/runbooks/act_on_incident#configuration"', body)
+    assert re.search(r'href="http://[^"]+/tasks/act', body)
+
+    done = run_to_end(api, "act_on_incident", {"incident": incident.incident_id, "note": "a test"})
+    assert done.state == "success"
+    taken = store.incident(incident.incident_id)
+    assert (taken.acknowledged_by, taken.note) == ("admin", "a test")
+    with polling(60, "the success did not close the incident") as ticks:
+        for _ in ticks:
+            if store.incident(incident.incident_id).closed_at:
+                break
+    assert store.incident(incident.incident_id).closed_by == "success of act_on_incident"
+
+
+def test_the_page_shows_the_pipeline_to_who_is_signed_in_and_nothing_to_others(
+    stack: Installation, api: AirflowApi, pipeline: dict[str, Any]
+) -> None:
+    address = f"{api.base}/lakehouse/on-call"
+    token = str(api._session.headers["Authorization"]).removeprefix("Bearer ")
+    assert requests.get(address, timeout=30).status_code == 401
+    page = requests.get(address, cookies={"_token": token}, timeout=30)
+    assert page.status_code == 200
+    assert 'class="error"' not in page.text
+    for words in ("quality_and_service_levels", "trino_million_rows", "logs_db.raw_logs", "/lakehouse/runbooks/ship_logs"):
+        assert words in page.text, words
+    for path in ("runbooks", "runbooks/ship_logs"):
+        assert requests.get(f"{api.base}/lakehouse/{path}", timeout=30).status_code == 401
+        assert requests.get(f"{api.base}/lakehouse/{path}", cookies={"_token": token}, timeout=30).status_code == 200
+    views = [view for plugin in api.call("GET", "/plugins")["plugins"] for view in plugin["external_views"]]
+    assert {"name": "On call", "href": f"http://localhost:{stack.ports['airflow']}/lakehouse/on-call"}.items() <= views[0].items()
