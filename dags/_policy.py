@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DeadlineAlert, DeadlineReference, ExceptionRetryPolicy, RetryAction, RetryRule, SyncCallback
+from airflow.sdk import DeadlineAlert, ExceptionRetryPolicy, RetryAction, RetryRule, SyncCallback
 
 from include.assets import DOWNSTREAM, SILENCES
+from lakehouse_provider.deadlines import RunQueuedAt
 from lakehouse_provider.notifiers import ReportDeadline, ReportFailure, SettleIncidents
 from lakehouse_provider.params import refuse_unknown_params
 
@@ -61,7 +62,7 @@ def on_call(
             who = {"affected": DOWNSTREAM.get(key), "calendar": calendar, "waits_for_people": waits_for_people, "silences": str(SILENCES)}
             callback = SyncCallback(ReportDeadline, kwargs=what | who)
             name = "late" if breach else "early warning"
-            deadlines.append(DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, late_after * share, callback, name=name))
+            deadlines.append(DeadlineAlert(RunQueuedAt(), late_after * share, callback, name=name))
     return {
         # The DAG's own speaks only where no task could, because its worker was killed.
         "on_failure_callback": ReportFailure(downstream=DOWNSTREAM, silences=str(SILENCES)),

@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("passwords", help="users and passwords of this installation")
     for name in ("start", "stop", "logs"):
         commands.add_parser(name).add_argument("service")
+    commands.add_parser("drill", help="break the running stack in a known way, show what on-call gets, heal it").add_argument("fault")
     run = commands.add_parser("run", help="start everything, run the pipeline, report")
     run.add_argument("--date", default=os.environ.get("DATE") or None, help="the day to write, default yesterday (UTC)")
     run.add_argument("--rows", type=_positive, default=os.environ.get("ROWS") or "1000000", help="ticks of that day")
@@ -110,6 +111,12 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
             return subprocess.call(["tail", "-n", "100", "-F", str(log)])
         except KeyboardInterrupt:  # The usual way out.
             return 0
+    elif options.command == "drill":
+        from stack.drill import drill
+
+        problems = drill(stack, options.fault).problems
+        lifecycle.console.print(f"{options.fault}: " + ("as it has to be" if not problems else "NOT: " + "; ".join(problems)), markup=False)
+        return 1 if problems else 0
     elif options.command == "run":
         from stack.run import parse_day, run_pipeline
 

@@ -6,6 +6,7 @@ process, DAG callbacks in the DAG processor (those fire also when a worker was k
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from lakehouse_provider.hooks.incidents import IncidentsHook
 from lakehouse_provider.links import FAILED_ROWS_URL, REFUSED_URL, airflow_url, runbook_url
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Connection, Context
 
     from lakehouse.incidents.message import Message
     from lakehouse.incidents.store import Incident, Report
@@ -89,7 +90,7 @@ class IncidentNotifier(BaseNotifier):
         """To the log, and to every channel that there is; whether one of them took it, or there is none."""
         self.log.error("%s", message.as_text())
         channels = {self.slack_conn_id: self._slack, self.smtp_conn_id: self._mail}
-        there = {conn_id: send for conn_id, send in channels.items() if _exists(conn_id)}
+        there = {conn_id: send for conn_id, send in channels.items() if _connection(conn_id)}
         if not there:
             self.log.info("there is neither a connection %s nor %s: the message is in this log alone", *channels)
             return True
@@ -148,7 +149,7 @@ class ReportFailure(IncidentNotifier):
                 key=key,
                 kind=QUALITY if type(error).__name__ == "ChecksFailedError" else FAILURE,
                 severity=ERROR,
-                cause=_cause(error) if by_task else f"the run failed without a word from a task: {context.get('reason') or 'no reason'}",
+                cause=_cause(error, ti.task) if ti else f"the run failed without a word from a task: {context.get('reason')}",
                 error_type=type(error).__name__ if by_task else "",
                 dag_id=dag.dag_id,
                 task_id=ti.task_id if ti else "",
@@ -247,11 +248,32 @@ def key_of(dag: Any, task: Any = None) -> str:
     return str(own or next(assets, dag.dag_id))
 
 
-def _cause(error: Any) -> str:
+def _cause(error: Any, task: Any) -> str:
+    """The error in one line; one of a library, which knows but an address, is told with the connection that leads there."""
+    from lakehouse.exceptions import LakehouseError
     from lakehouse.incidents.message import one_line
     from lakehouse.masking import hide_secrets
 
-    return one_line(hide_secrets(str(error))) or "no text"
+    text = hide_secrets(str(error)) or "no text"
+    if not isinstance(error, LakehouseError):
+        for conn_id in _conn_ids(task):
+            found = _connection(conn_id)
+            address = str(found.extra_dejson.get("endpoint_url") or f"{found.host}:{found.port or ''}") if found else ""
+            port = re.search(r":(\d+)(?:/|$)", address)
+            if port and re.search(rf"(?::|port=){port[1]}\b", text):
+                return one_line(f"{conn_id} ({address}): {text}")
+    return one_line(text)
+
+
+def _conn_ids(task: Any) -> list[str]:
+    return sorted({str(value) for name, value in vars(task).items() if name.endswith("conn_id") and value})
+
+
+def _connection(conn_id: str) -> Connection | None:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
 
 
 def _affected(context: Context, key: str, downstream: Mapping[str, str]) -> str:
@@ -266,26 +288,17 @@ def _links(dag_id: str, run_id: str, ti: Any, error: Any) -> dict[str, str]:
     from urllib.parse import quote
 
     runbook, anchor = runbook_url(dag_id), getattr(error, "runbook_anchor", "")
-    links = {"Run": f"{airflow_url()}/dags/{dag_id}/runs/{quote(run_id)}", "Runbook": f"{runbook}#{anchor}" if anchor else runbook}
+    links = {"Runbook": f"{runbook}#{anchor}" if anchor else runbook, "Run": f"{airflow_url()}/dags/{dag_id}/runs/{quote(run_id)}"}
     if ti is None:
         return links
     links = {"Log": ti.log_url, **links}
     for name, key in {"Failed rows": FAILED_ROWS_URL, "Refused rows": REFUSED_URL}.items():
         if value := ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index):
             links[name] = str(value)
-    conn_ids = sorted(str(value) for name, value in vars(ti.task).items() if name.endswith("conn_id") and value)
-    for conn_id in conn_ids:
-        if _exists(conn_id) and (address := public_url(BaseHook.get_connection(conn_id))):
+    for conn_id in _conn_ids(ti.task):
+        if (found := _connection(conn_id)) and (address := public_url(found)):
             links[conn_id.removeprefix("lakehouse_").capitalize()] = address
     return links
-
-
-def _exists(conn_id: str) -> bool:
-    try:
-        BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        return False
-    return True
 
 
 def _unkept(report: Report, now: datetime) -> Incident:

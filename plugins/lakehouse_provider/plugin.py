@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from lakehouse_provider.deadlines import RunQueuedAt
 from lakehouse_provider.links import FailedRowsLink, RefusedLink, ResultLink, RunbookLink, airflow_url
 
 
@@ -17,6 +18,7 @@ class LakehousePlugin(AirflowPlugin):
     """Registered once, through the entry point."""
 
     name = "lakehouse"
+    deadline_references = [RunQueuedAt]  # noqa: RUF012  # Airflow's own type
     operator_extra_links = [ResultLink(), RefusedLink(), FailedRowsLink(), RunbookLink()]  # noqa: RUF012  # Airflow's own type
 
     @cached_property

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     task_id text NOT NULL,
     run_id text NOT NULL,
     affected text NOT NULL,
-    links jsonb NOT NULL,
+    links json NOT NULL,
     opened_at timestamptz NOT NULL,
     last_seen_at timestamptz NOT NULL,
     times integer NOT NULL DEFAULT 1,
@@ -258,7 +258,7 @@ class IncidentStore:
     def _open(self, cursor: Any, report: Report, now: datetime) -> int:
         cursor.execute(
             f"INSERT INTO incidents ({_REPORTED}, opened_at, last_seen_at, earlier, last_success_at) SELECT "  # noqa: S608  # ours
-            " %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, "
+            " %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, "
             "(SELECT count(*) FROM incidents WHERE key = %s AND opened_at > %s - make_interval(days => %s)), "
             "(SELECT succeeded_at FROM successes WHERE dag_id = %s AND task_id = '') RETURNING incident_id",
             (*self._values(report), now, now, report.key, now, REPEATED_DAYS, report.dag_id),
@@ -274,7 +274,7 @@ class IncidentStore:
         cursor.execute("UPDATE incidents SET last_seen_at = %s, times = times + %s WHERE incident_id = %s", (now, again, number))
         if severity == WARNING and report.severity == ERROR:
             cursor.execute(
-                f"UPDATE incidents SET ({_REPORTED}) = (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb) WHERE incident_id = %s",  # noqa: S608
+                f"UPDATE incidents SET ({_REPORTED}) = (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json) WHERE incident_id = %s",  # noqa: S608
                 (*self._values(report), number),
             )
         return number

@@ -102,7 +102,6 @@ def _catalog() -> str:
 
 
 def _trino() -> str:
-    from requests import RequestException
     from trino.exceptions import Error as TrinoError
     from trino.exceptions import TrinoUserError
 
@@ -113,7 +112,7 @@ def _trino() -> str:
         version, rows = cursor.execute(f"SELECT node_version, (SELECT count(*) FROM {PROBE_TABLE}) FROM system.runtime.nodes").fetchone()  # noqa: S608
     except TrinoUserError as error:
         raise ServiceError(f"{where} refused the query: {error.message}: check catalog and rights of connection lakehouse_trino") from error
-    except (RequestException, TrinoError) as error:
+    except TrinoError as error:
         raise TransientError(f"{where} does not answer: {error}: check that it runs, and connection lakehouse_trino") from error
     if rows != PROBE_ROWS:
         raise VerificationError(f"{where} counts {rows} rows in {PROBE_TABLE}, PyIceberg wrote {PROBE_ROWS}: both must use one catalog")
