@@ -69,6 +69,8 @@ CONTRACTS := $(DEV)/python -m lakehouse.contracts.lint include/contracts plugins
 BOARDS := $(DEV)/python -m lakehouse.dashboards lint include/dashboards/superset include/dashboards/grafana --variable TRINO_URI \
           --contracts include/contracts --contracts plugins/lakehouse/ops/contracts
 
+CATALOGUE := AIRFLOW_HOME=$(abspath var/catalogue) $(DEV)/python -m lakehouse_provider.catalogue . docs/dags.md
+
 SILENCES := $(DEV)/python -m lakehouse.incidents include/silences.yaml
 
 PROMTOOL := var/software/prometheus/usr/bin/promtool
@@ -78,16 +80,18 @@ rules: $(BOOTSTRAP)  ## check and test Prometheus's rules, offline
 	@test -x $(PROMTOOL) || $(STACK) install
 	@$(RULES)
 
-lint-content: dev  ## check contracts, their pages, boards, and silences, offline
+lint-content: dev  ## check contracts, their pages, the page of DAGs, boards, and silences, offline
 	@$(CONTRACTS)
 	@$(BOARDS)
 	@$(SILENCES)
+	@$(CATALOGUE)
 
 panels: dev  ## ask the running stack every query of Grafana's boards and alert rules, and list the answers
 	@PYTHONPATH=. $(DEV)/python -m tests.grafana.panels
 
-tables: dev  ## write docs/tables from the contracts
+tables: dev  ## write docs/tables from the contracts, and docs/dags.md from the DAGs
 	@$(CONTRACTS) --write
+	@$(CATALOGUE) --write
 
 UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser and not hive"
 TESTS := STATE=var/test PORT_OFFSET=12000 CATALOG=rest
@@ -104,16 +108,22 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'lint=$(DEV)/ruff check . && $(DEV)/ruff format --check .' \
 	  'types=$(DEV)/mypy' \
 	  'layers=PYTHONPATH=. $(DEV)/lint-imports' \
-	  'content=$(CONTRACTS) && $(BOARDS) && $(SILENCES)' \
+	  'content=$(CONTRACTS) && $(BOARDS) && $(SILENCES) && $(CATALOGUE)' \
 	  'unit=$(UNIT) --ignore=tests/dags' \
 	  'dags=PYTHONPATH=. $(DEV)/pytest -q tests/dags -m "not integration"' \
 	  'stack=$(TESTS) $(STACK) up' \
 	  'rules=test ! -x $(PROMTOOL) || { $(RULES); }' \
-	  'integration=PYTHONPATH=. $(DEV)/pytest -q tests -m integration --durations=10' \
+	  'integration=PYTHONPATH=. $(DEV)/pytest -q tests -m "integration and not drill" --durations=10' \
 	  'browser=PYTHONPATH=. $(DEV)/pytest -q tests -m browser' \
 	  'stop=$(TESTS) $(STACK) down' \
 	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
 	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
+
+faults: dev  ## every fault and drill on real servers, an hour; ends with a line for each row of docs/faults.md
+	@PYTHONPATH=. $(DEV)/pytest -q tests -m "fault or drill"
+
+drill: $(BOOTSTRAP)  ## break the running stack, see what on-call gets, heal it: FAULT=trino_down (FAULT=? lists them)
+	@$(STACK) drill $(or $(FAULT),?)
 
 grafana-conformance: dev  ## prove Grafana's rules on a real one: GRAFANA_URL=… GRAFANA_TOKEN=…
 	@PYTHONPATH=. $(DEV)/pytest -q tests/grafana -k conformance -rs
@@ -129,4 +139,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock
+.PHONY: help run up down status start stop logs passwords clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock faults drill

@@ -123,9 +123,25 @@ def store(connections: dict[str, dict[str, Any]]) -> ObjectStore:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever uses the stack is an integration test, so that `make unit` can never start it by accident."""
     for item in items:
+        item.user_properties += [("fault", marker.args[0]) for marker in item.iter_markers("fault")]
         needs_stack = "stack" in getattr(item, "fixturenames", ())
         if needs_stack and not (item.get_closest_marker("integration") or item.get_closest_marker("browser")):
             raise pytest.UsageError(f"{item.nodeid} uses the stack: mark it as integration or browser")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """`make faults` ends with a line for each row of docs/faults.md."""
+    if "fault" not in str(config.getoption("-m")).split():
+        return
+    ended: dict[int, list[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for row in (value for name, value in getattr(report, "user_properties", []) if name == "fault"):
+                ended.setdefault(int(row), []).append(outcome)
+    for row, outcomes in sorted(ended.items()):
+        bad = [outcome for outcome in outcomes if outcome in ("failed", "error")]
+        what = f"{len(bad)} of {len(outcomes)} FAILED" if bad else f"passed ({outcomes.count('passed')} tests)"
+        terminalreporter.write_line(f"fault {row}: {what}")
 
 
 @pytest.fixture

@@ -49,6 +49,23 @@ def create_admin() -> None:
             manager.reset_password(user.id, password)
 
 
+def create_roles() -> None:
+    """The roles of `roles.json` with exactly their permissions; Viewer may see the plugin's pages in the menu too."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        manager = builder.sm
+        manager.bulk_sync_roles([{"role": "Viewer", "perms": [("can_read", "Plugins")]}])
+        for name, role in json.loads((HERE / "roles.json").read_text()).items():
+            like = {(one.action.name, one.resource.name) for one in manager.find_role(role["like"]).permissions}
+            wanted = like | {(action, resource) for action, resource in role["add"]}
+            manager.bulk_sync_roles([{"role": name, "perms": sorted(wanted)}])
+            found = manager.find_role(name)
+            for permission in list(found.permissions):
+                if (permission.action.name, permission.resource.name) not in wanted:
+                    manager.remove_permission_from_role(found, permission)
+
+
 # What config/exporters/airflow.yaml reads: no column in which a person or a task could have put something.
 METRICS = {
     "dag_run": "dag_id, state, start_date, end_date",
@@ -72,5 +89,6 @@ if __name__ == "__main__":
     db.upgradedb()
     grant_metrics()
     create_admin()
+    create_roles()
     import_connections()
     create_pools()
