@@ -122,19 +122,25 @@ def _opensearch(broken: Broken, method: str, path: str, body: Any = None) -> Non
         raise StackError(f"OpenSearch answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
 
 
+def _load_something_to_ship(broken: Broken) -> None:
+    """Without new rows nothing is sent, and nothing can go wrong."""
+    broken.api.unpause("bronze_raw_logs")
+    run_id = broken.api.trigger("bronze_raw_logs", {"sample_rows": 200})
+    wait_for_end(broken.api, "bronze_raw_logs", run_id)
+
+
 def _read_only(broken: Broken) -> Heal:
     block = "index.blocks.read_only_allow_delete"
-    run = broken.api.trigger("bronze_raw_logs", {"sample_rows": 200})  # something to ship
-    broken.api.unpause("bronze_raw_logs")
-    wait_for_end(broken.api, "bronze_raw_logs", run)
     _opensearch(broken, "PUT", "/logs-*/_settings", {block: True})
+    _load_something_to_ship(broken)
     return lambda: _opensearch(broken, "PUT", "/logs-*/_settings", {block: None})
 
 
 def _mapping_conflict(broken: Broken) -> Heal:
-    index = f"/logs-{datetime.now(UTC) + timedelta(days=1):%Y.%m.%d}"
-    # In the template `level` is a keyword; somebody made tomorrow's index by hand.
+    index = f"/logs-{datetime.now(UTC) + timedelta(days=3):%Y.%m.%d}"
+    # In the template `level` is a keyword; somebody made an index of days to come by hand.
     _opensearch(broken, "PUT", index, {"mappings": {"properties": {"level": {"type": "long"}}}})
+    _load_something_to_ship(broken)
     return lambda: _opensearch(broken, "DELETE", index)
 
 
@@ -260,7 +266,7 @@ FAULTS = {
         ),
         Fault(
             "mapping_conflict",
-            "somebody made tomorrow's index with another type",
+            "somebody made an index by hand, with another type",
             "ship_logs",
             "opensearch_logs",
             "level",
