@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
+# In the wheel they lie beside this file, in a checkout under docs/.
+RUNBOOKS = (Path(__file__).parent / "runbooks", Path(__file__).resolve().parents[2] / "docs" / "runbooks")
+_RUNBOOK = re.compile(r"[a-z][a-z0-9_]*")
 RESULT_URL = "result_url"
 REFUSED_URL = "refused_url"
 FAILED_ROWS_URL = "failed_rows_url"
@@ -63,8 +68,8 @@ class RunbookLink(BaseOperatorLink):
     name = "Runbook"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Its address on this Airflow."""
-        return runbook_url(ti_key.dag_id)
+        """Its address on this Airflow; "" for a DAG that has none, because the link stands on everybody's tasks."""
+        return runbook_url(ti_key.dag_id) if has_runbook(ti_key.dag_id) else ""
 
 
 def operations_url(superset_conn_id: str, table: str = "") -> str:
@@ -95,6 +100,11 @@ def _address(conn_id: str) -> str:
 def runbook_url(dag_id: str) -> str:
     """The address of a DAG's runbook."""
     return f"{airflow_url()}/lakehouse/runbooks/{dag_id}"
+
+
+def has_runbook(dag_id: str) -> bool:
+    """Whether there is a runbook of that name: beside the package in the wheel, under docs/ in a checkout."""
+    return bool(_RUNBOOK.fullmatch(dag_id)) and any((place / f"{dag_id}.md").exists() for place in RUNBOOKS)
 
 
 def airflow_url() -> str:

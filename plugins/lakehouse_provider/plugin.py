@@ -19,7 +19,8 @@ class LakehousePlugin(AirflowPlugin):
 
     name = "lakehouse"
     deadline_references = [RunQueuedAt]  # noqa: RUF012  # Airflow's own type
-    operator_extra_links = [ResultLink(), RefusedLink(), FailedRowsLink(), RunbookLink()]  # noqa: RUF012  # Airflow's own type
+    operator_extra_links = [ResultLink(), RefusedLink(), FailedRowsLink()]  # noqa: RUF012  # Airflow's own type
+    global_operator_extra_links = [RunbookLink()]  # noqa: RUF012  # on every task of our DAGs
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

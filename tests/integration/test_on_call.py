@@ -88,3 +88,12 @@ def test_the_page_shows_the_pipeline_to_who_is_signed_in_and_nothing_to_others(
         assert requests.get(f"{api.base}/lakehouse/{path}", cookies={"_token": token}, timeout=30).status_code == 200
     views = [view for plugin in api.call("GET", "/plugins")["plugins"] for view in plugin["external_views"]]
     assert {"name": "On call", "href": f"http://localhost:{stack.ports['airflow']}/lakehouse/on-call"}.items() <= views[0].items()
+
+
+def test_every_task_links_its_runbook(api: AirflowApi, pipeline: dict[str, Any]) -> None:
+    for dag_id in ("daily_option_summary", "preflight", "ship_logs"):
+        run_id = api.runs(dag_id, 1)[0]["dag_run_id"]
+        for task in api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]:
+            path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/links?map_index={task['map_index']}"
+            links = api.call("GET", path)["extra_links"]
+            assert str(links["Runbook"]).endswith(f"/lakehouse/runbooks/{dag_id}"), task["task_id"]

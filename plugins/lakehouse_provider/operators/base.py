@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 
 from lakehouse_provider.hooks.pushgateway import PushgatewayHook
-from lakehouse_provider.links import RESULT_URL, ResultLink, RunbookLink
+from lakehouse_provider.links import RESULT_URL, ResultLink
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
 
 class LakehouseOperator(BaseOperator):
-    """Base of the operators: links to the result and to the runbook."""
+    """Base of the operators: a link to the result. The plugin links the runbook on every task, whosever operator it is."""
 
-    operator_extra_links: tuple[BaseOperatorLink, ...] = (ResultLink(), RunbookLink())
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (ResultLink(),)
 
     def show_result(self, context: Context, url: str) -> None:
         """Keep the page where the result can be seen; nothing is kept without a public address."""

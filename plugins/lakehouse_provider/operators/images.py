@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
-from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, RunbookLink, gallery_url, operations_url
+from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, gallery_url, operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class RegisterImagesOperator(_ImagesOperator):
     """
 
     template_fields: Sequence[str] = ("planned", "outcomes")
-    operator_extra_links = (ResultLink(), RefusedLink(), RunbookLink())
+    operator_extra_links = (ResultLink(), RefusedLink())
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class ImagesToIcebergOperator(PlanImagesOperator):
     """
 
     template_fields: Sequence[str] = (*PlanImagesOperator.template_fields, "batch")
-    operator_extra_links = (ResultLink(), RefusedLink(), RunbookLink())
+    operator_extra_links = (ResultLink(), RefusedLink())
 
     def __init__(
         self,

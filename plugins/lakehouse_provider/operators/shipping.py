@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from lakehouse_provider.hooks.pushgateway import PushgatewayHook
-from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, RunbookLink, operations_url
+from lakehouse_provider.links import REFUSED_URL, RefusedLink, ResultLink, operations_url
 from lakehouse_provider.operators.base import LakehouseOperator
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class ReconcileShipmentOperator(_ShippingOperator):
     """
 
     template_fields: Sequence[str] = ("planned", "counts")
-    operator_extra_links = (ResultLink(), RefusedLink(), RunbookLink())
+    operator_extra_links = (ResultLink(), RefusedLink())
 
     def __init__(self, *, planned: Any, counts: Any, superset_conn_id: str = "lakehouse_superset", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -143,7 +143,7 @@ class IcebergToOpenSearchOperator(PlanShipmentOperator):
     """
 
     template_fields: Sequence[str] = (*PlanShipmentOperator.template_fields, "part")
-    operator_extra_links = (ResultLink(), RefusedLink(), RunbookLink())
+    operator_extra_links = (ResultLink(), RefusedLink())
 
     def __init__(self, *, part: dict[str, Any] | None = None, superset_conn_id: str = "lakehouse_superset", **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-# In the wheel they lie beside the package, in a checkout under docs/.
-_PLACES = (Path(__file__).parents[1] / "runbooks", Path(__file__).resolve().parents[3] / "docs" / "runbooks")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+from lakehouse_provider.links import RUNBOOKS, has_runbook
 
 
 def names() -> list[str]:
     """Every runbook's name."""
-    return sorted({path.stem for place in _PLACES for path in place.glob("*.md")})
+    return sorted({path.stem for place in RUNBOOKS for path in place.glob("*.md")})
 
 
 def render(name: str) -> Markup | None:
     """A runbook as HTML, its headings as anchors; None if there is no such runbook. HTML within it stays text."""
-    found = next((place / f"{name}.md" for place in _PLACES if _NAME.fullmatch(name) and (place / f"{name}.md").exists()), None)
-    if found is None:
+    if not has_runbook(name):
         return None
+    found = next(place / f"{name}.md" for place in RUNBOOKS if (place / f"{name}.md").exists())
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(found.read_text())
     return Markup(re.sub(r"<h(\d)>(.*?)</h\1>", _anchored, body))  # noqa: S704  # ours, and rendered without HTML
 
