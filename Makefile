@@ -128,7 +128,7 @@ drill: $(BOOTSTRAP)  ## break the running stack, see what on-call gets, heal it:
 grafana-conformance: dev  ## prove Grafana's rules on a real one: GRAFANA_URL=… GRAFANA_TOKEN=…
 	@PYTHONPATH=. $(DEV)/pytest -q tests/grafana -k conformance -rs
 
-bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery|dashboards|quality
+bench: dev  ## our jobs beside their rivals: PART=bronze|ship|images|gallery|dashboards|quality|airflow
 	@$(STACK) up
 	@PYTHONPATH=. $(DEV)/python -m bench $(PART)
 

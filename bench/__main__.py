@@ -7,7 +7,7 @@ import sys
 
 from bench.harness import write_results
 
-PARTS = ("bronze", "ship", "images", "gallery", "dashboards", "quality")
+PARTS = ("bronze", "ship", "images", "gallery", "dashboards", "quality", "airflow")
 
 
 def main(parts: list[str]) -> int:

@@ -130,7 +130,7 @@ def _load_something_to_ship(broken: Broken) -> None:
 
 
 def _read_only(broken: Broken) -> Heal:
-    block = "index.blocks.read_only_allow_delete"
+    block = "index.blocks.write"
     _opensearch(broken, "PUT", "/logs-*/_settings", {block: True})
     _load_something_to_ship(broken)
     return lambda: _opensearch(broken, "PUT", "/logs-*/_settings", {block: None})
@@ -256,13 +256,13 @@ FAULTS = {
             "put the new password into connection lakehouse_opensearch_admin, then clear the failed task",
         ),
         Fault(
-            "opensearch_full",
-            "OpenSearch's disk was full, its indices take no writes",
+            "opensearch_read_only",
+            "somebody made OpenSearch's indices read-only",
             "ship_logs",
             "opensearch_logs",
-            "full|read.only|no writes",
+            "no writes",
             _read_only,
-            "free some disk and lift the block, then clear the failed task",
+            "take the block index.blocks.write off, then clear the failed task",
         ),
         Fault(
             "mapping_conflict",

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -23,6 +23,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from stack.installation import REPO, Installation
 from stack.report import query
+from tests.browser.signing_in import sign_in
 from tests.browser.test_pages import FLAGS
 
 pytestmark = pytest.mark.browser
@@ -69,22 +70,8 @@ class Person:
         self._base = f"http://localhost:{stack.ports['superset']}"
 
     def sign_in(self, user: str) -> None:
-        self.driver.get(f"{self._base}/login/")
-        self.wait_for("input[type=password]")
-        WebDriverWait(self.driver, SECONDS, ignored_exceptions=[WebDriverException]).until(lambda _: self._is_signed_in(user))
+        sign_in(self.driver, f"{self._base}/login/", user, self._stack.secrets[f"SUPERSET_{user.upper()}_PASSWORD"])
         self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN})  # type: ignore[attr-defined]
-
-    def _is_signed_in(self, user: str) -> bool:
-        """Fills the form and sends it, again if need be: one that is still being drawn loses what was typed."""
-        if "/login" not in self.driver.current_url:
-            return True
-        typed = {"input[name=username], #username": user, "input[type=password]": self._stack.secrets[f"SUPERSET_{user.upper()}_PASSWORD"]}
-        for selector, text in typed.items():
-            field = self.driver.find_element(By.CSS_SELECTOR, selector)
-            field.clear()
-            field.send_keys(text)
-        self.driver.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
-        return bool(WebDriverWait(self.driver, 15).until(lambda driver: "/login" not in driver.current_url))
 
     def open(self, slug: str, filters: str = "") -> float:
         """The board, until nothing in the window is loading any more; seconds that this took."""

@@ -13,6 +13,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from stack.installation import Installation
+from tests.browser.signing_in import sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -64,22 +65,13 @@ def _wait_until_still(browser: WebDriver) -> None:
     WebDriverWait(browser, SECONDS, poll_frequency=1).until(still)
 
 
-def _sign_in(browser: WebDriver, url: str, user: str, password: str) -> None:
-    browser.get(url)
-    _wait(browser, "input[type=password]")
-    browser.find_element(By.CSS_SELECTOR, "input[name=username], #username").send_keys(user)
-    browser.find_element(By.CSS_SELECTOR, "input[type=password]").send_keys(password)
-    browser.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
-    WebDriverWait(browser, SECONDS).until(lambda driver: not driver.find_elements(By.CSS_SELECTOR, "input[type=password]"))
-
-
 @pytest.mark.checklist("superset", 8)
 @pytest.mark.checklist("superset", 13)
 def test_a_viewer_sees_the_board_and_the_symbols_of_the_role_alone(
     browser: WebDriver, stack: Installation, pipeline: dict[str, object], screenshots: Path
 ) -> None:
     base = f"http://localhost:{stack.ports['superset']}"
-    _sign_in(browser, f"{base}/login/", "viewer", stack.secrets["SUPERSET_VIEWER_PASSWORD"])
+    sign_in(browser, f"{base}/login/", "viewer", stack.secrets["SUPERSET_VIEWER_PASSWORD"])
     browser.get(f"{base}/superset/dashboard/lakehouse-analytics/?standalone=1")
     _wait(browser, "[data-test=slice-container] canvas, .echarts canvas, canvas", 2)
     _wait(browser, "table.pvtTable tr", 5)
@@ -99,7 +91,7 @@ def test_airflow_shows_the_run_and_its_runbook(
     browser: WebDriver, stack: Installation, pipeline: dict[str, object], screenshots: Path
 ) -> None:
     base = f"http://localhost:{stack.ports['airflow']}"
-    _sign_in(browser, f"{base}/auth/login/", "admin", stack.secrets["AIRFLOW_ADMIN_PASSWORD"])
+    sign_in(browser, f"{base}/auth/login/", "admin", stack.secrets["AIRFLOW_ADMIN_PASSWORD"])
     browser.get(f"{base}/dags")
     WebDriverWait(browser, SECONDS).until(lambda driver: "bronze_option_ticks" in driver.find_element(By.TAG_NAME, "body").text)
     browser.save_screenshot(str(screenshots / "airflow.png"))
@@ -107,6 +99,14 @@ def test_airflow_shows_the_run_and_its_runbook(
     text = browser.find_element(By.TAG_NAME, "body").text
     browser.save_screenshot(str(screenshots / "runbook.png"))
     assert "When to wake someone" in text
+    for width, name in ((1366, "on-call"), (420, "on-call-narrow")):
+        browser.set_window_size(width, 1000)
+        browser.get(f"{base}/lakehouse/on-call")
+        body = browser.find_element(By.TAG_NAME, "body")
+        browser.save_screenshot(str(screenshots / f"{name}.png"))
+        assert "trino_million_rows" in body.text
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), f"{width} pixels are too few"
+        assert not browser.find_elements(By.CSS_SELECTOR, ".error")
 
 
 def test_the_gallery_draws_a_page_of_thumbnails_in_a_wide_and_a_narrow_window(
