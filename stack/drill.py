@@ -52,8 +52,8 @@ def drill(stack: Installation, name: str) -> Outcome:
     """
     if name not in FAULTS:
         raise StackError(f"there is no fault {name!r}; there are:\n" + "\n".join(f"  {one.name:20} {one.what}" for one in FAULTS.values()))
-    if problems := failing(stack):
-        raise StackError("the stack is not well, a drill would show nothing: " + "; ".join(problems))
+    if not _until(lambda: not failing(stack)):
+        raise StackError("the stack is not well, a drill would show nothing: " + "; ".join(failing(stack)))
     fault, api = FAULTS[name], AirflowApi(stack)
     outcome, broken = Outcome(fault), Broken(stack, api)
     if fault.key and (open_already := _open(stack, fault.key)):
@@ -83,7 +83,12 @@ def drill(stack: Installation, name: str) -> Outcome:
         console.print("\n".join(f"    │ {line}" for line in text.splitlines()), markup=False)
     console.print(f"  the fix: {fault.fix}")
     if fault.clear:
-        api.call("POST", f"/dags/{fault.dag_id}/clearTaskInstances", json={"dag_run_id": run_id, "dry_run": False, "only_failed": True})
+        some = (
+            {"only_failed": True}
+            if fault.clear == "failed"
+            else {"only_failed": False, "task_ids": [fault.clear], "include_downstream": True}
+        )
+        api.call("POST", f"/dags/{fault.dag_id}/clearTaskInstances", json={"dag_run_id": run_id, "dry_run": False, **some})
     outcome.expect("the run is green after it", wait_for_end(api, fault.dag_id, run_id, 420) == "success")
     outcome.expect("the incident is closed", _until(lambda: not _open(stack, fault.key)))
     return outcome

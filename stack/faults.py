@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,7 +49,7 @@ class Fault:
         apply: breaks the stack, and returns what heals it.
         during: done once the run has begun, with its id.
         fix: what the runbook says, for the transcript.
-        clear: whether the fix ends with clearing the failed tasks; else the run goes on by itself.
+        clear: the task that is cleared in the end, with those after it; "failed" for the failed ones, "" where the run goes on by itself.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Fault:
     fix: str
     conf: dict[str, Any] = field(default_factory=dict)
     during: Callable[[Broken, str], None] | None = None
-    clear: bool = True
+    clear: str = "failed"
 
 
 def _stopped(service: str) -> Callable[[Broken], Heal]:
@@ -208,22 +209,32 @@ def _kill_worker(broken: Broken, run_id: str) -> None:
     raise StackError("no task of the run was seen running")
 
 
-def _kill_store(broken: Broken, _: str) -> None:
-    os.kill(Supervisor(broken.stack).states()["seaweedfs"]["pid"], signal.SIGKILL)
+def _killed(service: str) -> Callable[[Broken, str], None]:
+    """SIGKILL, to all of its processes; the supervisor starts it again, as systemd or a container engine would."""
+
+    def during(broken: Broken, _: str) -> None:
+        root = psutil.Process(Supervisor(broken.stack).states()[service]["pid"])
+        for process in [root, *root.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    return during
 
 
 def wait_for_end(api: AirflowApi, dag_id: str, run_id: str, seconds: int = 300) -> str:
     """The state in which a run ends."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        state = str(api.run(dag_id, run_id)["state"])
-        if state in ("success", "failed"):
-            return state
+        with suppress(StackError, requests.RequestException):  # Airflow itself, or its database, may be what was killed
+            state = str(api.run(dag_id, run_id)["state"])
+            if state in ("success", "failed"):
+                return state
         time.sleep(1)
     raise StackError(f"run {run_id} of {dag_id} did not end in {seconds} s")
 
 
 _SAMPLES = {"sample": True, "tag": "analytics"}
+_RIDES = "nothing: it is started again, and the task is tried again"
 _START = "make start SERVICE={}, then clear the failed task"
 FAULTS = {
     fault.name: fault
@@ -325,8 +336,9 @@ FAULTS = {
             "collected_option_ticks",
             "refused",
             _bad_feed,
-            "tell the sender; the good rows are safe. Clear the failed task: the file is dealt with",
+            "tell the sender; the good rows are safe. Clear the task load with those after it: its files have left the landing prefix",
             {"quiet_seconds": 0},
+            clear="load",
         ),
         Fault(
             "schema_changed",
@@ -355,7 +367,7 @@ FAULTS = {
             _frozen("opensearch"),
             "make stop and start SERVICE=opensearch; the run goes on",
             during=_bring_forward,
-            clear=False,
+            clear="",
         ),
         Fault(
             "worker_killed",
@@ -368,16 +380,19 @@ FAULTS = {
             _SAMPLES,
             during=_kill_worker,
         ),
-        Fault(
-            "store_killed",
-            "the object store is killed in the middle of a run",
-            "upload_images",
-            "",
-            "",
-            _nothing,
-            "nothing: it is started again, and the task is tried again",
-            _SAMPLES,
-            during=_kill_store,
+        *(
+            Fault(
+                f"{service}_killed", f"{service} is killed in the middle of a run", dag_id, "", "", _nothing, _RIDES, conf, _killed(service)
+            )
+            for service, dag_id, conf in (
+                ("seaweedfs", "upload_images", _SAMPLES),
+                ("trino", "daily_option_summary", {}),
+                ("opensearch", "ship_logs", {}),
+                ("superset", "sync_dashboards", {}),
+                ("postgres", "bronze_raw_logs", {"sample_rows": 500}),
+                ("airflow_scheduler", "bronze_raw_logs", {"sample_rows": 500}),
+                ("airflow_api", "bronze_raw_logs", {"sample_rows": 500}),
+            )
         ),
     )
 }

@@ -74,7 +74,7 @@ def _advice(incident: Incident) -> str:
         return f"look at the failed rows; when the data is mended, clear the task {incident.task_id} of this run"
     if not incident.task_id:
         return "clear the failed tasks of this run when the cause is gone"
-    return "follow the runbook; when the cause is gone, clear the task (it goes on where it was), or trigger the DAG again"
+    return "follow the runbook; when the cause is gone, clear the task that it names (it goes on where it was), or trigger the DAG again"
 
 
 def _time(moment: datetime) -> str:
