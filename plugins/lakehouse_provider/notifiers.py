@@ -182,6 +182,7 @@ class ReportDeadline(IncidentNotifier):
         affected: str | None = None,
         calendar: str | None = None,
         waits_for_people: str | None = None,
+        context: Context | None = None,  # noqa: ARG002  # Airflow gives it to the constructor, and again to the call
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

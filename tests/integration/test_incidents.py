@@ -14,13 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from airflow.sdk import DAG
+from airflow.sdk.execution_time.callback_supervisor import execute_callback
 
 from lakehouse.exceptions import ChecksFailedError, ConfigurationError, TransientError
+from lakehouse.incidents import calendars
 from lakehouse.incidents.store import ERROR, WARNING, Incident, IncidentStore, Report
 from lakehouse_provider import notifiers
 from lakehouse_provider.hooks.incidents import IncidentsHook
-from lakehouse_provider.notifiers import ReportDeadline, ReportFailure, SettleIncidents
+from lakehouse_provider.notifiers import ReportFailure, SettleIncidents
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -193,6 +196,52 @@ def failure(name: str, error: Exception | None, task_id: str = "load", run_id: s
     return context | ({"exception": error} if error else {"reason": "task_failure"})
 
 
+def deadline(name: str, run: dict[str, Any], **changes: Any) -> None:
+    """What Airflow's executor does when a deadline is missed."""
+    kwargs = {"key": name, "breach": True, "late_after": "20 minutes", "context": {"dag_run": run}} | changes
+    done, error = execute_callback(
+        callback_path="lakehouse_provider.notifiers.ReportDeadline",
+        callback_kwargs=kwargs,
+        dag_rel_path=None,
+        bundle_path=None,
+        log=structlog.get_logger(),
+    )
+    assert (done, error) == (True, None)
+
+
+def test_a_run_that_is_late_is_told_once_with_what_people_miss(
+    connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"dag_id": f"d_{fresh_name}", "dag_run_id": "manual__1", "state": "running", "run_type": "manual", "conf": {}}
+    with slack(monkeypatch) as receiver:
+        deadline(fresh_name, run, breach=False)
+        assert receiver.taken == []
+        deadline(fresh_name, run, affected="board Lakehouse Analytics")
+        deadline(fresh_name, run)
+    [payload] = receiver.taken
+    assert f"{fresh_name}: late (incident" in payload["text"]
+    assert "*Cause*: run manual__1 has not ended within 20 minutes, and is running" in payload["text"]
+    assert f"*Affected*: {fresh_name}; board Lakehouse Analytics" in payload["text"]
+
+
+@pytest.mark.parametrize(
+    ("run", "changes"),
+    [
+        ({"run_type": "backfill"}, {}),
+        ({"conf": {"prune": True}}, {"waits_for_people": "prune"}),
+        ({}, {"calendar": "closed today"}),
+    ],
+    ids=["a backfill", "a run that waits for an answer", "a holiday"],
+)
+def test_nobody_is_told_of_a_run_that_nobody_waits_for(
+    connections: dict[str, Any], fresh_name: str, store: IncidentStore, monkeypatch: pytest.MonkeyPatch, run: Any, changes: Any
+) -> None:
+    monkeypatch.setattr(calendars, "is_business_day", lambda exchange, _: exchange != "closed today")
+    plain = {"dag_id": "d", "dag_run_id": "r", "state": "running", "run_type": "scheduled", "conf": {}}
+    deadline(fresh_name, plain | run, **changes)
+    assert _of(store, fresh_name) == []
+
+
 def test_the_message_says_what_a_person_needs_at_night(
     connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,7 +268,7 @@ def test_one_fault_seen_three_ways_is_one_message(connections: dict[str, Any], f
         ReportFailure()(failure(fresh_name, TransientError("away")))
         ReportFailure()(failure(fresh_name, None))
         run = {"dag_id": f"d_{fresh_name}", "dag_run_id": "manual__1", "state": "running"}
-        ReportDeadline(key=fresh_name, breach=True, late_after="20 minutes")({"dag_run": run})  # type: ignore[typeddict-item]
+        deadline(fresh_name, run)
         ReportFailure()(failure(fresh_name, ChecksFailedError("3 rows"), task_id="check"))
     assert len(receiver.taken) == 1
 
@@ -287,5 +336,5 @@ def test_a_deadline_of_a_run_that_has_ended_says_nothing(
     connections: dict[str, Any], fresh_name: str, store: IncidentStore, state: str
 ) -> None:
     run = {"dag_id": "d", "dag_run_id": "r", "state": state}
-    ReportDeadline(key=fresh_name, breach=True, late_after="20 minutes")({"dag_run": run})  # type: ignore[typeddict-item]
+    deadline(fresh_name, run)
     assert _of(store, fresh_name) == []
