@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DeadlineAlert, ExceptionRetryPolicy, RetryAction, RetryRule, SyncCallback
+from airflow.sdk import AsyncCallback, DeadlineAlert, ExceptionRetryPolicy, RetryAction, RetryRule
 
 from include.assets import DOWNSTREAM, SILENCES
 from lakehouse_provider.deadlines import RunQueuedAt
-from lakehouse_provider.notifiers import ReportDeadline, ReportFailure, SettleIncidents
+from lakehouse_provider.notifiers import ReportFailure, SettleIncidents, report_deadline
 from lakehouse_provider.params import refuse_unknown_params
 
 # Nothing is caught up: a day that is missing is written by hand or by a backfill.
@@ -60,7 +60,7 @@ def on_call(
         if late_after is not None:
             what = {"key": key, "breach": breach, "late_after": f"{round(late_after.total_seconds() / 60)} minutes"}
             who = {"affected": DOWNSTREAM.get(key), "calendar": calendar, "waits_for_people": waits_for_people, "silences": str(SILENCES)}
-            callback = SyncCallback(ReportDeadline, kwargs=what | who)
+            callback = AsyncCallback(report_deadline, kwargs=what | who)
             name = "late" if breach else "early warning"
             deadlines.append(DeadlineAlert(RunQueuedAt(), late_after * share, callback, name=name))
     return {

@@ -1,11 +1,12 @@
 """Callbacks for tasks, DAGs and deadlines: they open, fold and settle incidents, and tell people once.
 
 Nothing here changes a task's outcome: an error is logged, and every channel has a few seconds. Airflow calls task callbacks in the task's
-process, DAG callbacks in the DAG processor (those fire also when a worker was killed), and deadline callbacks in the executor.
+process, DAG callbacks in the DAG processor (those fire also when a worker was killed), and deadline callbacks in the triggerer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -162,7 +163,7 @@ class ReportFailure(IncidentNotifier):
 
 
 class ReportDeadline(IncidentNotifier):
-    """Callback of a `DeadlineAlert`, by its path in a `SyncCallback`.
+    """What a missed deadline does; `report_deadline` runs it.
 
     Args:
         key: what the DAG makes; deadlines know no tasks.
@@ -182,7 +183,6 @@ class ReportDeadline(IncidentNotifier):
         affected: str | None = None,
         calendar: str | None = None,
         waits_for_people: str | None = None,
-        context: Context | None = None,  # noqa: ARG002  # Airflow gives it to the constructor, and again to the call
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -221,6 +221,14 @@ class ReportDeadline(IncidentNotifier):
             links=_links(dag_id, run_id, None, None),
         )
         self.tell(report, unless_failed=True)
+
+
+async def report_deadline(context: Context, **kwargs: Any) -> None:
+    """Callback of a `DeadlineAlert`: runs a `ReportDeadline` with these arguments in the triggerer, beside its loop.
+
+    Not a `SyncCallback`: in Airflow 3.3 the executor's callback processes may not read connections (answered by apache/airflow#71192).
+    """
+    await asyncio.to_thread(ReportDeadline(**kwargs), context)
 
 
 class SettleIncidents(IncidentNotifier):

@@ -120,7 +120,7 @@ def test_a_deadline_warns_early_and_belongs_to_the_dags_own_incident(parsed: dic
     by_hand = {"preflight", "redrive_refused", "act_on_incident"}
     assert bool(dag["deadlines"]) == (dag_id not in by_hand)
     for name, _, path, kwargs in dag["deadlines"]:
-        assert path == "lakehouse_provider.notifiers.ReportDeadline"
+        assert path == "lakehouse_provider.notifiers.report_deadline"
         assert kwargs["key"] == dag["key"], name
         assert kwargs["breach"] == (name == "late")
     if dag["deadlines"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -14,16 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 from airflow.sdk import DAG
-from airflow.sdk.execution_time.callback_supervisor import execute_callback
 
 from lakehouse.exceptions import ChecksFailedError, ConfigurationError, TransientError
 from lakehouse.incidents import calendars
 from lakehouse.incidents.store import ERROR, WARNING, Incident, IncidentStore, Report
 from lakehouse_provider import notifiers
 from lakehouse_provider.hooks.incidents import IncidentsHook
-from lakehouse_provider.notifiers import ReportFailure, SettleIncidents
+from lakehouse_provider.notifiers import ReportFailure, SettleIncidents, report_deadline
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -197,16 +196,9 @@ def failure(name: str, error: Exception | None, task_id: str = "load", run_id: s
 
 
 def deadline(name: str, run: dict[str, Any], **changes: Any) -> None:
-    """What Airflow's executor does when a deadline is missed."""
-    kwargs = {"key": name, "breach": True, "late_after": "20 minutes", "context": {"dag_run": run}} | changes
-    done, error = execute_callback(
-        callback_path="lakehouse_provider.notifiers.ReportDeadline",
-        callback_kwargs=kwargs,
-        dag_rel_path=None,
-        bundle_path=None,
-        log=structlog.get_logger(),
-    )
-    assert (done, error) == (True, None)
+    """What Airflow's triggerer does when a deadline is missed."""
+    kwargs = {"key": name, "breach": True, "late_after": "20 minutes"} | changes
+    asyncio.run(report_deadline(context={"dag_run": run}, **kwargs))  # type: ignore[typeddict-item]
 
 
 def test_a_run_that_is_late_is_told_once_with_what_people_miss(
