@@ -176,14 +176,10 @@ def _alert_path(prometheus: HttpClient) -> str:
 
 
 def _ops_database() -> str:
-    from airflow.providers.postgres.hooks.postgres import PostgresHook
-    from psycopg2 import OperationalError
+    from lakehouse_provider.hooks.incidents import IncidentsHook
 
-    try:
-        row = PostgresHook("lakehouse_ops").get_first("SHOW server_version")
-    except OperationalError as error:
-        raise TransientError(f"PostgreSQL of lakehouse_ops does not answer: {error}: check that it runs, and its connection") from error
-    return f"PostgreSQL {row[0]}"
+    with IncidentsHook().store() as store:
+        return f"PostgreSQL has the incidents: {len(store.open())} open"
 
 
 CHECKS: dict[str, Callable[[], str]] = {
