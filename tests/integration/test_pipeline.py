@@ -37,7 +37,7 @@ def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> 
             "upload_images",
         ),
         "success",
-    ) | {"redrive_refused": "not run", "reconcile_images": "not run", "dashboard_drift": "not run"}
+    ) | dict.fromkeys(("act_on_incident", "redrive_refused", "reconcile_images", "dashboard_drift"), "not run")
     assert pipeline["checks"]["failed"] == 0
     assert pipeline["checks"]["passed"] > 10
     assert pipeline["images"] == {"registered": 49, "refused": 4}
