@@ -165,10 +165,10 @@ def _bad_ticks(broken: Broken) -> Heal:
 
 
 def _bad_feed(broken: Broken) -> Heal:
-    name = f"drill-{time.time_ns()}.xml"
+    name = f"drill-{time.time_ns()}.xml"  # its content names it too: the same file landed again would be there already
     address = f"http://{HOST}:{broken.stack.ports['seaweedfs_filer']}/buckets/lakehouse/landing/ticks/{name}"
     records = "".join(f'<tick timestamp="yesterday {number}" symbol="SPY"/>' for number in range(20))
-    body = f'<?xml version="1.0"?><ticks xmlns="urn:lakehouse:ticks:1">{records}</ticks>'
+    body = f'<?xml version="1.0"?><ticks xmlns="urn:lakehouse:ticks:1" source="{name}">{records}</ticks>'
     requests.put(address, data=body.encode(), timeout=30).raise_for_status()
     return lambda: None  # the file lies under refused/, and its records are in ops_db.refused_records
 
