@@ -12,19 +12,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg2
 import requests
 
-from stack import lifecycle
 from stack.airflow_api import AirflowApi
 from stack.errors import StackError
 from stack.installation import HOST, Installation
 from stack.report import query
-from stack.services import waves
-from stack.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from stack.supervisor import Supervisor
 
 Heal = Callable[[], None]
 
@@ -64,16 +64,26 @@ class Fault:
     clear: str = "failed"
 
 
+def _supervisor(stack: Installation) -> Supervisor:
+    """The process manager; imported late, because the tests read the list of faults without the stack tool's own packages."""
+    from stack.supervisor import Supervisor
+
+    return Supervisor(stack)
+
+
 def _stopped(service: str) -> Callable[[Broken], Heal]:
     def apply(broken: Broken) -> Heal:
-        Supervisor(broken.stack).stop(service)
+        _supervisor(broken.stack).stop(service)
         return lambda: _start(broken.stack, service)
 
     return apply
 
 
 def _start(stack: Installation, name: str) -> None:
-    supervisor = Supervisor(stack)
+    from stack import lifecycle
+    from stack.services import waves
+
+    supervisor = _supervisor(stack)
     supervisor.start(name)
     service = next(one for wave in waves(stack) for one in wave if one.name == name)
     lifecycle.wait_ready(stack, supervisor, service)
@@ -81,7 +91,7 @@ def _start(stack: Installation, name: str) -> None:
 
 def _frozen(service: str) -> Callable[[Broken], Heal]:
     def apply(broken: Broken) -> Heal:
-        root = psutil.Process(Supervisor(broken.stack).states()[service]["pid"])
+        root = psutil.Process(_supervisor(broken.stack).states()[service]["pid"])
         frozen = [root, *root.children(recursive=True)]
         for process in frozen:
             process.suspend()
@@ -213,7 +223,7 @@ def _killed(service: str) -> Callable[[Broken, str], None]:
     """SIGKILL, to all of its processes; the supervisor starts it again, as systemd or a container engine would."""
 
     def during(broken: Broken, _: str) -> None:
-        root = psutil.Process(Supervisor(broken.stack).states()[service]["pid"])
+        root = psutil.Process(_supervisor(broken.stack).states()[service]["pid"])
         for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from lakehouse_provider.hooks.incidents import IncidentsHook
-from stack.drill import drill
-from stack.errors import StackError
 from stack.faults import FAULTS
-from stack.installation import Installation
+from tests.conftest import run_stack
 
 pytestmark = pytest.mark.integration
 QUICK = "superset_password"
@@ -29,21 +27,25 @@ def nothing_is_open(connections: dict[str, Any], pipeline: dict[str, Any]) -> No
 
 
 @pytest.mark.fault(30)
-def test_a_drill_shows_what_on_call_gets_and_heals(stack: Installation, pipeline: dict[str, Any]) -> None:
-    outcome = drill(stack, QUICK)
-    assert outcome.problems == []
-    [message] = outcome.mails
-    assert "Superset answered 401" in message
+def test_a_drill_shows_what_on_call_gets_and_heals(pipeline: dict[str, Any]) -> None:
+    shown = run_stack("drill", QUICK, check=False)
+    assert shown.returncode == 0, shown.stdout
+    assert "✓ exactly one message was sent" in shown.stdout
+    assert "│ Cause: ServiceError: Superset answered 401" in shown.stdout
+    assert "✓ the incident is closed" in shown.stdout
 
 
 @pytest.mark.drill
 @pytest.mark.fault(30)
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("name", sorted(FAULTS.keys() - {QUICK}))
-def test_every_drill_is_as_it_has_to_be(stack: Installation, pipeline: dict[str, Any], name: str) -> None:
-    assert drill(stack, name).problems == []
+def test_every_drill_is_as_it_has_to_be(pipeline: dict[str, Any], name: str) -> None:
+    shown = run_stack("drill", name, check=False)
+    assert shown.returncode == 0, shown.stdout
 
 
-def test_an_unknown_fault_is_answered_with_those_there_are(stack: Installation) -> None:
-    with pytest.raises(StackError, match="there is no fault 'flood'; there are") as caught:
-        drill(stack, "flood")
-    assert all(name in str(caught.value) for name in FAULTS)
+def test_an_unknown_fault_is_answered_with_those_there_are(pipeline: dict[str, Any]) -> None:
+    shown = run_stack("drill", "flood", check=False)
+    assert shown.returncode != 0
+    assert "there is no fault 'flood'; there are:" in shown.stdout + shown.stderr
+    assert all(name in shown.stdout + shown.stderr for name in FAULTS)
