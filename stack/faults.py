@@ -44,8 +44,8 @@ class Fault:
     Attributes:
         what: one line for people.
         dag_id: the DAG that meets it.
-        key: of the incident that is opened; "" where the run has to ride over it, without one.
-        cause: what the incident's cause must say, as a regular expression.
+        key: of the incident.
+        cause: what the incident's cause must say, as a regular expression; "" where the run has to ride over it, without an incident.
         apply: breaks the stack, and returns what heals it.
         during: done once the run has begun, with its id.
         fix: what the runbook says, for the transcript.
@@ -133,26 +133,29 @@ def _opensearch(broken: Broken, method: str, path: str, body: Any = None) -> Non
         raise StackError(f"OpenSearch answered {answer.status_code} to {method} {path}: {answer.text[:300]}")
 
 
-def _load_something_to_ship(broken: Broken) -> None:
-    """Without new rows nothing is sent, and nothing can go wrong."""
-    broken.api.unpause("bronze_raw_logs")
-    run_id = broken.api.trigger("bronze_raw_logs", {"sample_rows": 200})
-    wait_for_end(broken.api, "bronze_raw_logs", run_id)
+def _with_something_to_ship(broken: Broken, heal: Heal) -> Heal:
+    """Without new rows nothing is sent, and nothing can go wrong; if they cannot be loaded, what was broken is healed."""
+    try:
+        broken.api.unpause("bronze_raw_logs")
+        run_id = broken.api.trigger("bronze_raw_logs", {"sample_rows": 200})
+        wait_for_end(broken.api, "bronze_raw_logs", run_id)
+    except BaseException:
+        heal()
+        raise
+    return heal
 
 
 def _read_only(broken: Broken) -> Heal:
     block = "index.blocks.write"
     _opensearch(broken, "PUT", "/logs-*/_settings", {block: True})
-    _load_something_to_ship(broken)
-    return lambda: _opensearch(broken, "PUT", "/logs-*/_settings", {block: None})
+    return _with_something_to_ship(broken, lambda: _opensearch(broken, "PUT", "/logs-*/_settings", {block: None}))
 
 
 def _mapping_conflict(broken: Broken) -> Heal:
     index = f"/logs-{datetime.now(UTC) + timedelta(days=3):%Y.%m.%d}"
     # In the template `level` is a keyword; somebody made an index of days to come by hand.
     _opensearch(broken, "PUT", index, {"mappings": {"properties": {"level": {"type": "long"}}}})
-    _load_something_to_ship(broken)
-    return lambda: _opensearch(broken, "DELETE", index)
+    return _with_something_to_ship(broken, lambda: _opensearch(broken, "DELETE", index))
 
 
 def _sql(broken: Broken, statement: str) -> None:
@@ -383,7 +386,7 @@ FAULTS = {
             "worker_killed",
             "a worker's process is killed in the middle of a task",
             "upload_images",
-            "",
+            "image_metadata",
             "",
             _nothing,
             "nothing: the task is tried again",
@@ -392,16 +395,24 @@ FAULTS = {
         ),
         *(
             Fault(
-                f"{service}_killed", f"{service} is killed in the middle of a run", dag_id, "", "", _nothing, _RIDES, conf, _killed(service)
+                f"{service}_killed",
+                f"{service} is killed in the middle of a run",
+                dag_id,
+                key,
+                "",
+                _nothing,
+                _RIDES,
+                conf,
+                _killed(service),
             )
-            for service, dag_id, conf in (
-                ("seaweedfs", "upload_images", _SAMPLES),
-                ("trino", "daily_option_summary", {}),
-                ("opensearch", "ship_logs", {}),
-                ("superset", "sync_dashboards", {}),
-                ("postgres", "bronze_raw_logs", {"sample_rows": 500}),
-                ("airflow_scheduler", "bronze_raw_logs", {"sample_rows": 500}),
-                ("airflow_api", "bronze_raw_logs", {"sample_rows": 500}),
+            for service, dag_id, key, conf in (
+                ("seaweedfs", "upload_images", "image_metadata", _SAMPLES),
+                ("trino", "daily_option_summary", "daily_option_summary", {}),
+                ("opensearch", "ship_logs", "opensearch_logs", {}),
+                ("superset", "sync_dashboards", "dashboards", {}),
+                ("postgres", "bronze_raw_logs", "raw_logs", {"sample_rows": 500}),
+                ("airflow_scheduler", "bronze_raw_logs", "raw_logs", {"sample_rows": 500}),
+                ("airflow_api", "bronze_raw_logs", "raw_logs", {"sample_rows": 500}),
             )
         ),
     )

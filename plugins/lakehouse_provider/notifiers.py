@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from lakehouse.incidents.message import Message
     from lakehouse.incidents.store import Incident, Report
 
-SEND_SECONDS = 15
+# Airflow kills a task's process 20 seconds after the task has ended (`core.task_success_overtime`); PostgreSQL may take five of them.
+SEND_SECONDS = 10
 
 
 class IncidentNotifier(BaseNotifier):
@@ -56,12 +58,17 @@ class IncidentNotifier(BaseNotifier):
         self.downstream, self.silences = dict(downstream or {}), silences
         self.ops_conn_id, self.slack_conn_id, self.smtp_conn_id = ops_conn_id, slack_conn_id, smtp_conn_id
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Nothing of it is a template; Airflow's own asks the DAG for its environment, which that of a `dag.test()` has not."""
+
     def tell(self, report: Report, *, unless_failed: bool = False) -> None:
         """Keep the report, and tell people if nobody was told of its incident; a store that is down does not keep them from being told."""
-        from lakehouse.exceptions import LakehouseError
         from lakehouse.incidents.message import message_of
 
         now = datetime.now(UTC)
+        silence = self._silence(report.key, now)
+        if silence:
+            self.log.info("nobody is told of %s until %s: %s (%s)", report.key, silence.until, silence.reason, silence.link)
         try:
             with IncidentsHook(self.ops_conn_id).store() as store:
                 incident = store.report(report, now, unless_failed=unless_failed)
@@ -69,14 +76,19 @@ class IncidentNotifier(BaseNotifier):
                     self.log.info("run %s of %s was reported as failed: nothing is added", report.run_id, report.dag_id)
                     return
                 self.log.info("incident %d of %s, seen %d times", incident.incident_id, incident.key, incident.times)
-                if silence := self._silence(report.key, now):
-                    self.log.info("nobody is told of %s until %s: %s (%s)", report.key, silence.until, silence.reason, silence.link)
-                elif store.claim(incident.incident_id, now) and not self._send(message_of(incident)):
-                    store.unclaim(incident.incident_id)
-        except (LakehouseError, AirflowNotFoundException) as error:
-            self.log.warning("the incident of %s is kept nowhere: %s", report.key, error)
-            if report.severity == "error":
+                mine = not silence and store.claim(incident.incident_id, now)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with the store, people must hear of the failure itself
+            self.log.warning("the incident of %s is kept nowhere: %s: %s", report.key, type(error).__name__, error)
+            if report.severity == "error" and not silence:
                 self._send(message_of(_unkept(report, now)))
+            return
+        if mine:
+            taken = self._send(message_of(incident))
+            with IncidentsHook(self.ops_conn_id).store() as store:
+                if taken:
+                    store.told(incident.incident_id, datetime.now(UTC))
+                else:
+                    store.untold(incident.incident_id)
 
     def _silence(self, key: str, now: datetime) -> Any:
         from lakehouse.incidents.silences import read_silences, silence_of
@@ -95,27 +107,28 @@ class IncidentNotifier(BaseNotifier):
         if not there:
             self.log.info("there is neither a connection %s nor %s: the message is in this log alone", *channels)
             return True
-        taken = [self._within(conn_id, send, message) for conn_id, send in there.items()]  # all of them, not only until one took it
-        return any(taken)
+        return self._all_within(there, message)
 
-    def _within(self, conn_id: str, send: Callable[[Message], None], message: Message) -> bool:
-        """Whether the channel took the message in its time; one that hangs is left behind."""
-        failures: list[str] = []
+    def _all_within(self, channels: Mapping[str, Callable[[Message], None]], message: Message) -> bool:
+        """Whether a channel took the message; all have the same few seconds, and those that hang are left behind."""
+        taken: list[str] = []
 
-        def act() -> None:
+        def act(conn_id: str, send: Callable[[Message], None]) -> None:
             try:
                 send(message)
+                taken.append(conn_id)
             except Exception as error:  # noqa: BLE001  # each channel has errors of its own, and none may reach the task
-                failures.append(f"{type(error).__name__}: {error}")
+                self.log.warning("%s did not take the message: %s: %s", conn_id, type(error).__name__, error)
 
-        worker = threading.Thread(target=act, daemon=True)
-        worker.start()
-        worker.join(SEND_SECONDS)
-        if worker.is_alive():
-            failures.append(f"no answer within {SEND_SECONDS} s")
-        for failure in failures:
-            self.log.warning("%s did not take the message: %s", conn_id, failure)
-        return not failures
+        workers = {conn_id: threading.Thread(target=act, args=(conn_id, send), daemon=True) for conn_id, send in channels.items()}
+        for worker in workers.values():
+            worker.start()
+        deadline = time.monotonic() + SEND_SECONDS
+        for conn_id, worker in workers.items():
+            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.is_alive():
+                self.log.warning("%s did not take the message: no answer within %s s", conn_id, SEND_SECONDS)
+        return bool(taken)
 
     def _slack(self, message: Message) -> None:
         from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
@@ -142,23 +155,29 @@ class ReportFailure(IncidentNotifier):
 
         dag, error = context["dag"], context.get("exception")
         run_id = str(context.get("run_id", ""))
-        by_task = error is not None
-        ti = context.get("ti") if by_task else None
+        # A DAG's callback has a reason. A task's has none; where its worker was lost it runs in the DAG processor, and has no error either.
+        ti = None if "reason" in context else context.get("ti")
         key = key_of(dag, ti.task if ti else None)
+        if error is not None:
+            cause = _cause(error, ti.task if ti else None)
+        elif ti is not None:
+            cause = "its worker was lost: the process or its machine was killed"
+        else:
+            cause = f"the run failed without a word from a task: {context.get('reason')}"
         self.tell(
             Report(
                 key=key,
                 kind=QUALITY if type(error).__name__ == "ChecksFailedError" else FAILURE,
                 severity=ERROR,
-                cause=_cause(error, ti.task) if ti else f"the run failed without a word from a task: {context.get('reason')}",
-                error_type=type(error).__name__ if by_task else "",
+                cause=cause,
+                error_type=type(error).__name__ if error is not None else "",
                 dag_id=dag.dag_id,
                 task_id=ti.task_id if ti else "",
                 run_id=run_id,
                 affected=_affected(context, key, self.downstream),
                 links=_links(dag.dag_id, run_id, ti, error),
             ),
-            unless_failed=not by_task,
+            unless_failed=ti is None,
         )
 
 
@@ -168,7 +187,7 @@ class ReportDeadline(IncidentNotifier):
     Args:
         key: what the DAG makes; deadlines know no tasks.
         breach: False for the early warning, which opens an incident and tells nobody.
-        late_after: how long the run may take, for the text.
+        late_after: how long it has taken by now, for the text.
         affected: what people miss, for the text.
         calendar: an exchange of the package `holidays`; on its weekends and holidays nobody waits for the run.
         waits_for_people: a param with which the run waits for an answer.
@@ -204,16 +223,18 @@ class ReportDeadline(IncidentNotifier):
         if self.waits_for_people and (run.get("conf") or {}).get(self.waits_for_people):
             self.log.info("run %s was told to wait for an answer: %s", run["dag_run_id"], self.waits_for_people)
             return
-        if self.calendar and not is_business_day(self.calendar, datetime.now(UTC).date()):
-            self.log.info("nobody waits for run %s today: %s is closed", run["dag_run_id"], self.calendar)
+        # The day whose data it makes: Friday's is waited for, though it comes on a Saturday.
+        day = datetime.fromisoformat(str(run.get("data_interval_start") or datetime.now(UTC).isoformat())).date()
+        if self.calendar and not is_business_day(self.calendar, day):
+            self.log.info("nobody waits for run %s: %s was closed on %s", run["dag_run_id"], self.calendar, day)
             return
         dag_id, run_id = str(run["dag_id"]), str(run["dag_run_id"])
-        what = "has not ended" if self.breach else "is slow: it may end too late. It has not ended"
+        half = "" if self.breach else ", half of what it may take"
         report = Report(
             key=self.key,
             kind=DEADLINE,
             severity=ERROR if self.breach else WARNING,
-            cause=f"run {run_id} {what} within {self.late_after}, and is {run.get('state')}",
+            cause=f"run {run_id} has not ended within {self.late_after}{half}, and is {run.get('state')}",
             error_type="",
             dag_id=dag_id,
             run_id=run_id,
@@ -275,7 +296,8 @@ def _cause(error: Any, task: Any) -> str:
 
 
 def _conn_ids(task: Any) -> list[str]:
-    return sorted({str(value) for name, value in vars(task).items() if name.endswith("conn_id") and value})
+    fields = vars(task).items() if task is not None else ()
+    return sorted({str(value) for name, value in fields if name.endswith("conn_id") and value})
 
 
 def _connection(conn_id: str) -> Connection | None:
@@ -301,7 +323,7 @@ def _links(dag_id: str, run_id: str, ti: Any, error: Any) -> dict[str, str]:
     if ti is None:
         return links
     links = {"Log": ti.log_url, **links}
-    for name, key in {"Failed rows": FAILED_ROWS_URL, "Refused rows": REFUSED_URL}.items():
+    for name, key in {"Failed rows": FAILED_ROWS_URL, "Refused rows": REFUSED_URL}.items() if error is not None else ():
         if value := ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index):
             links[name] = str(value)
     for conn_id in _conn_ids(ti.task):

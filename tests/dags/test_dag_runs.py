@@ -47,6 +47,7 @@ def dags(stack: Installation, pipeline: dict[str, Any], connections: dict[str, A
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["AWS_REGION"] = "us-east-1"
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ["LAKEHOUSE_WITHOUT_DEADLINES"] = "1"
     db.initdb()
     bag = DagBag(dag_folder=str(REPO), bundle_path=REPO, bundle_name="dags-folder")
     return dict(bag.dags)

@@ -18,7 +18,6 @@ import pytest
 from airflow.sdk import DAG
 
 from lakehouse.exceptions import ChecksFailedError, ConfigurationError, TransientError
-from lakehouse.incidents import calendars
 from lakehouse.incidents.store import ERROR, WARNING, Incident, IncidentStore, Report
 from lakehouse_provider import notifiers
 from lakehouse_provider.hooks.incidents import IncidentsHook
@@ -69,6 +68,7 @@ def test_failure_deadline_and_quality_of_one_thing_are_one_incident(store: Incid
     assert first is not None
     assert (first.times, first.earlier, first.closed_at) == (1, 0, None)
     assert store.claim(first.incident_id, NOW)
+    store.told(first.incident_id, NOW)
     later = NOW + timedelta(minutes=5)
     assert store.report(report(kind="deadline", task_id=""), later, unless_failed=True) is None, "the run is known to have failed"
     quality = store.report(report(kind="quality", dag_id="checks", task_id="check", run_id="run 9"), later)
@@ -103,6 +103,60 @@ def test_an_early_warning_tells_nobody_until_it_becomes_an_error(store: Incident
     assert store.claim(breach.incident_id, NOW)
 
 
+def test_who_was_killed_while_telling_is_followed_by_the_next(store: IncidentStore, report: Callable[..., Report]) -> None:
+    opened = store.report(report(), NOW)
+    assert opened is not None
+    assert store.claim(opened.incident_id, NOW)
+    assert not store.claim(opened.incident_id, NOW + timedelta(seconds=59))
+    assert store.claim(opened.incident_id, NOW + timedelta(seconds=61))
+    store.told(opened.incident_id, NOW + timedelta(seconds=62))
+    assert not store.claim(opened.incident_id, NOW + timedelta(hours=1))
+
+
+def test_a_run_that_was_cleared_and_fails_again_is_told_again(store: IncidentStore, report: Callable[..., Report]) -> None:
+    first = store.report(report(), NOW)
+    assert first is not None
+    store.settle(first.dag_id, NOW + timedelta(minutes=1))
+    soon = store.report(report(task_id=""), NOW + timedelta(minutes=2), unless_failed=True)
+    assert soon is None, "the run's own callback comes late, another run of the DAG was quicker"
+    later = store.report(report(task_id=""), NOW + timedelta(hours=2), unless_failed=True)
+    assert later is not None
+    assert later.incident_id != first.incident_id
+
+
+def test_what_failed_takes_the_place_of_that_it_was_late(store: IncidentStore, report: Callable[..., Report]) -> None:
+    late = store.report(report(kind="deadline", task_id="", cause="late"), NOW)
+    failed = store.report(report(cause="no answer"), NOW)
+    assert late is not None
+    assert failed is not None
+    assert (failed.incident_id, failed.kind, failed.cause) == (late.incident_id, "failure", "no answer")
+
+
+def test_a_success_and_a_failure_at_once_leave_the_failure_open(connections: dict[str, Any], report: Callable[..., Report]) -> None:
+    """Whoever comes second sees what the first wrote, forty times in a row; nobody waits for the other for ever."""
+    dag_id = report().dag_id
+    failures: list[BaseException] = []
+
+    def act(success: object, number: int) -> None:
+        try:
+            with IncidentsHook().store() as own:
+                own.settle(dag_id, NOW) if success else own.report(report(run_id=f"run {number}"), NOW)
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    for number in range(20):
+        threads = [threading.Thread(target=act, args=(success, number)) for success in (True, False)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    with IncidentsHook().store() as own:
+        for incident in own.all():
+            if incident.key == report().key and incident.closed_at is None:
+                assert own.settle(dag_id, NOW), "an open incident has a report that a success settles"
+
+
 def test_somebody_takes_it_and_a_number_that_is_not_open_is_named(store: IncidentStore, report: Callable[..., Report]) -> None:
     opened = store.report(report(), NOW)
     assert opened is not None
@@ -130,6 +184,15 @@ def test_many_reports_at_once_open_one_incident_and_tell_once(connections: dict[
         thread.join()
     assert len({number for number, _ in told}) == 1
     assert [claimed for _, claimed in told].count(True) == 1
+
+
+def test_extras_that_the_driver_does_not_know_are_named(connections: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(connections["lakehouse_ops"] | {"extra": {"public_url": "http://x"}}))
+    with pytest.raises(ConfigurationError, match="connection odd cannot be used"), IncidentsHook("odd").store():
+        pass
+    monkeypatch.setenv("AIRFLOW_CONN_QUICK", json.dumps(connections["lakehouse_ops"] | {"extra": {"connect_timeout": 3}}))
+    with IncidentsHook("quick").store() as store:
+        assert store.open() is not None
 
 
 def test_a_store_that_is_not_there_is_named(connections: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,14 +284,13 @@ def test_a_run_that_is_late_is_told_once_with_what_people_miss(
     [
         ({"run_type": "backfill"}, {}),
         ({"conf": {"prune": True}}, {"waits_for_people": "prune"}),
-        ({}, {"calendar": "closed today"}),
+        ({"data_interval_start": "2026-11-26T00:15:00Z"}, {"calendar": "XNYS"}),
     ],
-    ids=["a backfill", "a run that waits for an answer", "a holiday"],
+    ids=["a backfill", "a run that waits for an answer", "data of Thanksgiving"],
 )
 def test_nobody_is_told_of_a_run_that_nobody_waits_for(
-    connections: dict[str, Any], fresh_name: str, store: IncidentStore, monkeypatch: pytest.MonkeyPatch, run: Any, changes: Any
+    connections: dict[str, Any], fresh_name: str, store: IncidentStore, run: Any, changes: Any
 ) -> None:
-    monkeypatch.setattr(calendars, "is_business_day", lambda exchange, _: exchange != "closed today")
     plain = {"dag_id": "d", "dag_run_id": "r", "state": "running", "run_type": "scheduled", "conf": {}}
     deadline(fresh_name, plain | run, **changes)
     assert _of(store, fresh_name) == []
@@ -292,6 +354,31 @@ def test_a_slack_that_refuses_is_tried_again_by_the_next_report(
     assert "2 runs so far" in receiver.taken[0]["text"]
 
 
+@pytest.mark.parametrize("extra", [{"public_url": "http://x"}, {"port": "no number"}])
+def test_a_store_that_cannot_be_opened_keeps_nobody_from_being_told(
+    connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(connections["lakehouse_ops"] | {"extra": extra}))
+    with slack(monkeypatch) as receiver:
+        ReportFailure(ops_conn_id="odd")(failure(fresh_name, TransientError("away")))
+    assert len(receiver.taken) == 1
+
+
+def test_a_lost_worker_is_told_with_its_task_and_table(
+    connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow calls the task's callback in the DAG processor then, without an error and without a reason."""
+    context = failure(fresh_name, None)
+    del context["reason"]
+    with slack(monkeypatch) as receiver:
+        ReportFailure()(context)
+        ReportFailure()(failure(fresh_name, None))
+    [payload] = receiver.taken
+    assert f"*What*: d_{fresh_name}.load" in payload["text"]
+    assert "its worker was lost" in payload["text"]
+    assert "|Log>" in payload["text"]
+
+
 @pytest.mark.fault(30)
 def test_a_slow_slack_holds_nobody_up(connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifiers, "SEND_SECONDS", 1)
@@ -317,8 +404,10 @@ def test_a_silenced_incident_is_kept_and_not_told(
     silences = tmp_path / "silences.yaml"
     day = datetime.now(UTC).date()
     silences.write_text(f"silences:\n- {{key: '{fresh_name[:6]}*', reason: moving, link: 'https://example.org/1', until: {day}}}\n")
+    monkeypatch.setenv("AIRFLOW_CONN_AWAY", json.dumps(connections["lakehouse_ops"] | {"port": 1}))
     with slack(monkeypatch) as receiver:
         ReportFailure(silences=str(silences))(failure(fresh_name, TransientError("away")))
+        ReportFailure(silences=str(silences), ops_conn_id="away")(failure(fresh_name, TransientError("away")))
     assert receiver.taken == []
     assert _of(store, fresh_name)[0].closed_at is None
 

@@ -20,6 +20,7 @@ from tests.integration.airflow_runs import run_to_end
 
 pytestmark = pytest.mark.integration
 NOBODYS = 999_999_999
+DAG_ID = "table_maintenance"
 
 
 @pytest.fixture
@@ -39,37 +40,41 @@ def mails(stack: Installation, words: str) -> list[Any]:
 def test_a_failed_run_is_one_mail_and_its_next_success_ends_it(
     stack: Installation, api: AirflowApi, pipeline: dict[str, Any], store: IncidentStore
 ) -> None:
-    for left in [one for one in store.open() if one.key == "act_on_incident"]:
+    for left in [one for one in store.open() if one.key == DAG_ID]:
         store.close(left.incident_id, "the test", "", datetime.now(UTC))
-    before = len(mails(stack, "act_on_incident"))
-    failed = run_to_end(api, "act_on_incident", {"incident": NOBODYS})
+    before = len(mails(stack, DAG_ID))
+    failed = run_to_end(api, DAG_ID, {"nonsense": 1})
     assert failed.state == "failed"
-    [incident] = [one for one in store.open() if one.key == "act_on_incident"]
-    assert (incident.task_id, incident.error_type, incident.run_id) == ("act", "ConfigurationError", failed.run_id)
-    assert f"there is no open incident {NOBODYS}" in incident.cause
+    [incident] = [one for one in store.open() if one.key == DAG_ID]
+    assert (incident.error_type, incident.run_id) == ("ConfigurationError", failed.run_id)
+    assert incident.task_id
+    assert "unknown params ['nonsense']" in incident.cause
     assert incident.told_at is not None
-    again = run_to_end(api, "act_on_incident", {"incident": NOBODYS})
-    assert again.state == "failed"
+    assert run_to_end(api, DAG_ID, {"nonsense": 2}).state == "failed"
     with polling(60, "the second failure was not folded into the incident") as ticks:
         for _ in ticks:
             if store.incident(incident.incident_id).times == 2:
                 break
-    [mail] = mails(stack, "act_on_incident")[before:]
-    assert mail["To"] == "on-call@lakehouse.test"
-    body = mail.get_body().get_content()
-    assert f"there is no open incident {NOBODYS}" in body
-    assert re.search(r'href="http://[^"]+/lakehouse/runbooks/act_on_incident#configuration"', body)
-    assert re.search(r'href="http://[^"]+/tasks/act', body)
 
-    done = run_to_end(api, "act_on_incident", {"incident": incident.incident_id, "note": "a test"})
-    assert done.state == "success"
-    taken = store.incident(incident.incident_id)
-    assert (taken.acknowledged_by, taken.note) == ("admin", "a test")
+    taken = run_to_end(api, "act_on_incident", {"incident": incident.incident_id, "note": "a test"})
+    assert taken.state == "success"
+    found = store.incident(incident.incident_id)
+    assert (found.acknowledged_by, found.note, found.closed_at) == ("admin", "a test", None)
+    assert run_to_end(api, "act_on_incident", {"incident": NOBODYS}).state == "failed"
+    assert not [one for one in store.open() if one.key == "act_on_incident"], "a mistyped number wakes nobody up"
+
+    assert run_to_end(api, DAG_ID).state == "success"
     with polling(60, "the success did not close the incident") as ticks:
         for _ in ticks:
             if store.incident(incident.incident_id).closed_at:
                 break
-    assert store.incident(incident.incident_id).closed_by == "success of act_on_incident"
+    assert store.incident(incident.incident_id).closed_by == f"success of {DAG_ID}"
+    [mail] = mails(stack, DAG_ID)[before:]
+    assert mail["To"] == "on-call@lakehouse.test"
+    body = mail.get_body().get_content()
+    assert "unknown params" in body
+    assert re.search(rf'href="http://[^"]+/lakehouse/runbooks/{DAG_ID}#configuration"', body)
+    assert re.search(rf'href="http://[^"]+/tasks/{incident.task_id}', body)
 
 
 def test_the_page_shows_the_pipeline_to_who_is_signed_in_and_nothing_to_others(

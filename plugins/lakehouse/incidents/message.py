@@ -43,7 +43,8 @@ class Message:
 
 def one_line(text: str) -> str:
     """Text from outside on one line, of bounded length, without control characters."""
-    line = " ".join(_NOT_TEXT.sub(" ", text).split())
+    whole = text.encode("utf-8", "replace").decode()  # half of a surrogate pair can be sent nowhere
+    line = " ".join(_NOT_TEXT.sub(" ", whole).split())
     return line if len(line) <= _CAUSE_LENGTH else f"{line[: _CAUSE_LENGTH - 1]}…"
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from lakehouse.exceptions import ConfigurationError
@@ -19,6 +19,9 @@ ERROR, WARNING = "error", "warning"
 FAILURE, DEADLINE, QUALITY = "failure", "deadline", "quality"
 # Incidents of a key that opened within this many days are "the same again".
 REPEATED_DAYS = 7
+_TELLING_SECONDS = 60
+# A run that was reported so lately has not been cleared since, even if another run of its DAG has settled the report.
+_SAME_FAILURE = timedelta(minutes=10)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS incidents (
@@ -41,6 +44,7 @@ CREATE TABLE IF NOT EXISTS incidents (
     acknowledged_at timestamptz,
     acknowledged_by text,
     note text,
+    telling_until timestamptz,
     told_at timestamptz,
     closed_at timestamptz,
     closed_by text
@@ -108,7 +112,7 @@ class Incident:
     Attributes:
         times: how often it was reported.
         earlier: how many incidents of the key opened in the week before.
-        told_at: when its message was sent; None while nobody was told.
+        told_at: when a channel took its message; None while nobody was told.
     """
 
     incident_id: int
@@ -139,6 +143,8 @@ class Incident:
         return asdict(self) | {"links": dict(self.links)}
 
 
+# Reports and successes of one thing come at once, and each reads what the other is about to write.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(1651336548)"
 _REPORTED = "key, severity, kind, cause, error_type, dag_id, task_id, run_id, affected, links"
 _COLUMNS = ", ".join(f"i.{column.name}" for column in fields(Incident))
 
@@ -157,7 +163,8 @@ class IncidentStore:
     def report(self, report: Report, now: datetime, *, unless_failed: bool = False) -> Incident | None:
         """Open an incident, or fold the report into the one that is open for its key.
 
-        A warning that becomes an error takes over the error's cause. The same DAG run reported again counts once.
+        A warning that becomes an error takes over the error's cause, and a late run that of its failure. The same DAG run reported again
+        counts once.
 
         Args:
             unless_failed: for what only repeats a failure, such as a missed deadline: nothing is added if the run was reported as failed.
@@ -166,14 +173,17 @@ class IncidentStore:
             The incident; None if nothing was added.
         """
         with closing(self._connection.cursor()) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (report.key,))
+            cursor.execute(_ONE_AT_A_TIME)
             if unless_failed:
-                statement = "SELECT 1 FROM reports WHERE dag_id = %s AND run_id = %s AND kind <> 'deadline' LIMIT 1"
-                cursor.execute(statement, (report.dag_id, report.run_id))
+                statement = (
+                    "SELECT 1 FROM reports WHERE dag_id = %s AND run_id = %s AND kind <> 'deadline' "
+                    "AND (settled_at IS NULL OR last_seen_at > %s) LIMIT 1"
+                )
+                cursor.execute(statement, (report.dag_id, report.run_id, now - _SAME_FAILURE))
                 if cursor.fetchone():
                     self._connection.commit()
                     return None
-            cursor.execute("SELECT incident_id, severity FROM incidents WHERE key = %s AND closed_at IS NULL", (report.key,))
+            cursor.execute("SELECT incident_id, severity, kind FROM incidents WHERE key = %s AND closed_at IS NULL", (report.key,))
             found = cursor.fetchone()
             number = self._fold(cursor, found, report, now) if found else self._open(cursor, report, now)
             cursor.execute(
@@ -195,6 +205,7 @@ class IncidentStore:
         by = f"{dag_id}.{task_id}" if task_id else dag_id
         condition, values = ("dag_id = %s AND task_id = %s", [dag_id, task_id]) if task_id else ("dag_id = %s", [dag_id])
         with closing(self._connection.cursor()) as cursor:
+            cursor.execute(_ONE_AT_A_TIME)
             cursor.execute(
                 "INSERT INTO successes VALUES (%s, %s, %s) "
                 "ON CONFLICT (dag_id, task_id) DO UPDATE SET succeeded_at = EXCLUDED.succeeded_at",
@@ -216,13 +227,23 @@ class IncidentStore:
         return closed
 
     def claim(self, incident_id: int, now: datetime) -> bool:
-        """Whether it is for the caller to tell people: once for an incident of severity error, whoever asks first."""
-        statement = "UPDATE incidents SET told_at = %s WHERE incident_id = %s AND told_at IS NULL AND severity = 'error' RETURNING 1"
-        return bool(self._change(statement, values=(now, incident_id)))
+        """Whether it is for the caller to tell people of an incident of severity error.
 
-    def unclaim(self, incident_id: int) -> None:
+        The first that asks has a minute; then it must have said `told` or `untold`, or was killed on the way, and the next may try.
+        """
+        statement = (
+            "UPDATE incidents SET telling_until = %s WHERE incident_id = %s AND severity = 'error' AND told_at IS NULL "
+            "AND (telling_until IS NULL OR telling_until < %s) RETURNING 1"
+        )
+        return bool(self._change(statement, values=(now + timedelta(seconds=_TELLING_SECONDS), incident_id, now)))
+
+    def told(self, incident_id: int, now: datetime) -> None:
+        """A channel took the message."""
+        self._change("UPDATE incidents SET told_at = %s WHERE incident_id = %s RETURNING 1", values=(now, incident_id))
+
+    def untold(self, incident_id: int) -> None:
         """Nobody could be told: the next report tries again."""
-        self._change("UPDATE incidents SET told_at = NULL WHERE incident_id = %s RETURNING 1", values=(incident_id,))
+        self._change("UPDATE incidents SET telling_until = NULL WHERE incident_id = %s RETURNING 1", values=(incident_id,))
 
     def acknowledge(self, incident_id: int, who: str, note: str, now: datetime) -> Incident:
         """Somebody is on it.
@@ -265,14 +286,15 @@ class IncidentStore:
         )
         return int(cursor.fetchone()[0])
 
-    def _fold(self, cursor: Any, found: tuple[int, str], report: Report, now: datetime) -> int:
-        number, severity = found
+    def _fold(self, cursor: Any, found: tuple[int, str, str], report: Report, now: datetime) -> int:
+        number, severity, kind = found
         cursor.execute(
             "SELECT 1 FROM reports WHERE incident_id = %s AND dag_id = %s AND run_id = %s", (number, report.dag_id, report.run_id)
         )
         again = 0 if cursor.fetchone() else 1
         cursor.execute("UPDATE incidents SET last_seen_at = %s, times = times + %s WHERE incident_id = %s", (now, again, number))
-        if severity == WARNING and report.severity == ERROR:
+        # What failed says more than that it was late.
+        if report.severity == ERROR and (severity == WARNING or (kind == DEADLINE and report.kind != DEADLINE)):
             cursor.execute(
                 f"UPDATE incidents SET ({_REPORTED}) = (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json) WHERE incident_id = %s",  # noqa: S608
                 (*self._values(report), number),

@@ -51,7 +51,7 @@ def log_search(services: Services, options: dict[str, Any]) -> tuple[float, str]
 
 
 def table_freshness(services: Services, options: dict[str, Any]) -> tuple[float, str]:
-    """Hours since the newest value of a column; a day counts from its end."""
+    """Hours since the newest value of a column; a day counts from its midnight."""
     column = options["column"]
     services.cursor.execute(f'SELECT max("{column}") FROM {quoted(options["table"])}')  # noqa: S608  # quoted, from a contract
     newest = services.cursor.fetchone()[0]

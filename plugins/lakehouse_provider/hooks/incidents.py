@@ -38,29 +38,32 @@ class IncidentsHook(BaseHook):
         Raises:
             TransientError: PostgreSQL does not answer.
             ServiceError: it refuses the user or a statement.
+            ConfigurationError: the connection has extras that its driver does not know.
         """
         import psycopg
 
-        from lakehouse.exceptions import ServiceError, TransientError
+        from lakehouse.exceptions import ConfigurationError, ServiceError, TransientError
         from lakehouse.incidents.store import IncidentStore
 
         found = self.get_connection(self.conn_id)
         where = f"PostgreSQL {found.host}:{found.port}/{found.schema}"
+        settings = {
+            "host": found.host,
+            "port": found.port or 5432,
+            "dbname": found.schema,
+            "user": found.login,
+            "password": found.password,
+            "connect_timeout": CONNECT_SECONDS,
+            "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
+        } | found.extra_dejson
         try:
-            connection = psycopg.connect(
-                host=found.host,
-                port=found.port or 5432,
-                dbname=found.schema,
-                user=found.login,
-                password=found.password,
-                connect_timeout=CONNECT_SECONDS,
-                options=f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
-                **found.extra_dejson,
-            )
+            connection = psycopg.connect(**settings)
         except psycopg.OperationalError as error:
             if "authentication failed" in str(error) or "does not exist" in str(error):
                 raise ServiceError(f"{where} refuses {found.login}: {error}: mend connection {self.conn_id}", target=where) from error
             raise TransientError(f"{where} does not answer: {error}: is it running?") from error
+        except psycopg.Error as error:
+            raise ConfigurationError(f"connection {self.conn_id} cannot be used: {error}: its extras go to PostgreSQL's driver") from error
         try:
             with connection:
                 yield IncidentStore(connection)

@@ -34,8 +34,8 @@ STATE_VARIABLE = "LAKEHOUSE_STATE"
 class ServiceLevelsOperator(LakehouseOperator):
     """Measures service levels and keeps them as events; a miss is a warning unless the file says error.
 
-    A level that could not be measured is no miss: its reason is in the log and in the table. One whose service the installation
-    does not have (no connection) is left out.
+    A level that could not be measured is no miss: its reason is in the log and in the table. Those of the gallery, of Grafana and of
+    Superset's role Ops are left out where there is no such connection.
 
     Args:
         levels: the file of service levels.
