@@ -45,6 +45,7 @@ def default_args(**changes: Any) -> dict[str, Any]:
         "execution_timeout": timedelta(minutes=30),
         "pre_execute": refuse_unknown_params,
         "on_failure_callback": ReportFailure(downstream=DOWNSTREAM, silences=str(SILENCES)),
+        "on_retry_callback": ReportFailure(downstream=DOWNSTREAM, silences=str(SILENCES), retry=True),
     } | changes
 
 

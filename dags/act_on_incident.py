@@ -30,7 +30,7 @@ with DAG(
         "note": Param("", type="string", maxLength=400, description="What you do about it, for those who look next"),
     },
     # Who triggers it sees that it failed; nobody is woken up by a mistyped number.
-    default_args=default_args(on_failure_callback=None),
+    default_args=default_args(on_failure_callback=None, on_retry_callback=None),
 ):
     ActOnIncidentOperator(
         task_id="act", incident="{{ params.incident }}", action="{{ params.action }}", note="{{ params.note }}", retries=0

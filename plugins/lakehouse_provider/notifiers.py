@@ -61,8 +61,11 @@ class IncidentNotifier(BaseNotifier):
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Nothing of it is a template; Airflow's own asks the DAG for its environment, which that of a `dag.test()` has not."""
 
-    def tell(self, report: Report, *, unless_failed: bool = False) -> None:
-        """Keep the report, and tell people if nobody was told of its incident; a store that is down does not keep them from being told."""
+    def tell(self, report: Report, *, unless_failed: bool = False, if_open: bool = False) -> None:
+        """Keep the report, and tell people if nobody was told of its incident; a store that is down does not keep them from being told.
+
+        The two switches are those of `IncidentStore.report`.
+        """
         from lakehouse.incidents.message import message_of
 
         now = datetime.now(UTC)
@@ -71,15 +74,16 @@ class IncidentNotifier(BaseNotifier):
             self.log.info("nobody is told of %s until %s: %s (%s)", report.key, silence.until, silence.reason, silence.link)
         try:
             with IncidentsHook(self.ops_conn_id).store() as store:
-                incident = store.report(report, now, unless_failed=unless_failed)
+                incident = store.report(report, now, unless_failed=unless_failed, if_open=if_open)
                 if incident is None:
-                    self.log.info("run %s of %s was reported as failed: nothing is added", report.run_id, report.dag_id)
+                    why = "no incident of it is open yet" if if_open else "the run was reported as failed"
+                    self.log.info("nothing is kept of run %s of %s: %s", report.run_id, report.dag_id, why)
                     return
                 self.log.info("incident %d of %s, seen %d times", incident.incident_id, incident.key, incident.times)
                 mine = not silence and store.claim(incident.incident_id, now)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with the store, people must hear of the failure itself
             self.log.warning("the incident of %s is kept nowhere: %s: %s", report.key, type(error).__name__, error)
-            if report.severity == "error" and not silence:
+            if report.severity == "error" and not silence and not if_open:
                 self._send(message_of(_unkept(report, now)))
             return
         if mine:
@@ -147,11 +151,19 @@ class IncidentNotifier(BaseNotifier):
 
 
 class ReportFailure(IncidentNotifier):
-    """`on_failure_callback` of tasks and of DAGs; a DAG's adds only what no task could say, because its worker was killed."""
+    """`on_failure_callback` of tasks and of DAGs; a DAG's adds only what no task could say, because its worker was killed.
+
+    Args:
+        retry: stands as `on_retry_callback`: another try comes, so it updates the incident that is open, and opens none.
+    """
+
+    def __init__(self, *, retry: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.retry = retry
 
     def notify(self, context: Context) -> None:
         """Report the failed task, or the failed run."""
-        from lakehouse.incidents.store import ERROR, FAILURE, QUALITY, Report
+        from lakehouse.incidents.store import ERROR, FAILURE, QUALITY, WARNING, Report
 
         dag, error = context["dag"], context.get("exception")
         run_id = str(context.get("run_id", ""))
@@ -168,7 +180,7 @@ class ReportFailure(IncidentNotifier):
             Report(
                 key=key,
                 kind=QUALITY if type(error).__name__ == "ChecksFailedError" else FAILURE,
-                severity=ERROR,
+                severity=WARNING if self.retry else ERROR,
                 cause=cause,
                 error_type=type(error).__name__ if error is not None else "",
                 dag_id=dag.dag_id,
@@ -178,6 +190,7 @@ class ReportFailure(IncidentNotifier):
                 links=_links(dag.dag_id, run_id, ti, error),
             ),
             unless_failed=ti is None,
+            if_open=self.retry,
         )
 
 

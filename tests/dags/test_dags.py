@@ -69,7 +69,9 @@ print("RESULT" + json.dumps({{
                     "timeout": bool(task.execution_timeout),
                     "retry_policy": task.retry_policy is not None,
                     "pool": task.pool,
-                    "told": [type(one).__name__ for one in task.on_failure_callback or []],
+                    "told": [
+                        (type(one).__name__, one.retry) for one in [*(task.on_failure_callback or []), *(task.on_retry_callback or [])]
+                    ],
                     "operator": type(task).__name__,
                     "links": [link.name for link in task.operator_extra_links],
                 }} for task in dag.tasks
@@ -111,7 +113,7 @@ def test_a_dag_says_what_on_call_needs(parsed: dict[str, Any], dag_id: str) -> N
         assert task["timeout"], task_id
         assert task["retry_policy"], task_id
         # Who acts on an incident sees whether that failed.
-        assert task["told"] == ([] if dag_id == "act_on_incident" else ["ReportFailure"]), task_id
+        assert task["told"] == ([] if dag_id == "act_on_incident" else [["ReportFailure", False], ["ReportFailure", True]]), task_id
     assert dag["told"] == (["NoneType"] * 2 if dag_id == "act_on_incident" else ["ReportFailure", "SettleIncidents"])
 
 

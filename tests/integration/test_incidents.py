@@ -317,6 +317,31 @@ def test_the_message_says_what_a_person_needs_at_night(
     assert f"<http://localhost:{connections['lakehouse_trino']['port']}|Trino>" in text
 
 
+def test_a_try_before_the_last_updates_the_open_incident_and_opens_none(
+    connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch, store: IncidentStore
+) -> None:
+    again = ReportFailure(retry=True)
+    with slack(monkeypatch) as receiver:
+        again(failure(fresh_name, TransientError("away")))
+        assert _of(store, fresh_name) == []
+        ReportFailure()(failure(fresh_name, TransientError("away")))
+        again(failure(fresh_name, TransientError("still away"), run_id="manual__2"))
+    [incident] = _of(store, fresh_name)
+    assert (incident.times, incident.severity, incident.cause) == (2, ERROR, "away")
+    assert len(receiver.taken) == 1
+
+
+def test_a_retry_of_a_late_run_tells_nobody(
+    connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch, store: IncidentStore
+) -> None:
+    with slack(monkeypatch) as receiver:
+        deadline(fresh_name, {"dag_id": f"d_{fresh_name}", "dag_run_id": "manual__1", "state": "running"}, breach=False)
+        ReportFailure(retry=True)(failure(fresh_name, TransientError("away")))
+    [incident] = _of(store, fresh_name)
+    assert (incident.severity, incident.kind) == (WARNING, "deadline")
+    assert receiver.taken == []
+
+
 def test_one_fault_seen_three_ways_is_one_message(connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with slack(monkeypatch) as receiver:
         ReportFailure()(failure(fresh_name, TransientError("away")))

@@ -160,7 +160,7 @@ class IncidentStore:
         self._connection = connection
         self._change("SELECT pg_advisory_xact_lock(1651336547)", SCHEMA)  # two first reports at once
 
-    def report(self, report: Report, now: datetime, *, unless_failed: bool = False) -> Incident | None:
+    def report(self, report: Report, now: datetime, *, unless_failed: bool = False, if_open: bool = False) -> Incident | None:
         """Open an incident, or fold the report into the one that is open for its key.
 
         A warning that becomes an error takes over the error's cause, and a late run that of its failure. The same DAG run reported again
@@ -168,6 +168,7 @@ class IncidentStore:
 
         Args:
             unless_failed: for what only repeats a failure, such as a missed deadline: nothing is added if the run was reported as failed.
+            if_open: for what may yet heal by itself, such as a try before the last: it opens nothing.
 
         Returns:
             The incident; None if nothing was added.
@@ -185,6 +186,9 @@ class IncidentStore:
                     return None
             cursor.execute("SELECT incident_id, severity, kind FROM incidents WHERE key = %s AND closed_at IS NULL", (report.key,))
             found = cursor.fetchone()
+            if if_open and not found:
+                self._connection.commit()
+                return None
             number = self._fold(cursor, found, report, now) if found else self._open(cursor, report, now)
             cursor.execute(
                 "INSERT INTO reports (incident_id, dag_id, task_id, kind, run_id, cause, first_seen_at, last_seen_at) "
