@@ -28,11 +28,9 @@ def to_markdown(contract: Contract, source: Path) -> str:
     if contract.checks:
         lines += ["| rule | severity | what must hold | measured |", "| --- | --- | --- | --- |"]
     for check in contract.checks:
-        measured = check.metric or "own query"
-        where = f" of {check.column}" if check.column else ""
-        lines.append(
-            f"| {check.check_id} | {check.severity} | {_cell(check.description)} | {measured}{where} {check.operator} {check.threshold:g} |"
-        )
+        measured = check.metric or check.measure or "own query"
+        where = f" of {check.column}" if check.column else " of each partition" if check.per_partition else ""
+        lines.append(f"| {check.check_id} | {check.severity} | {_cell(check.description)} | {measured}{where} {check.wanted} |")
     if not contract.checks:
         lines.append("None of its own.")
     lines += ["", "## Promises"]

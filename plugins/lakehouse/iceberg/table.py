@@ -27,7 +27,7 @@ def ensure_table(catalog: Catalog, contract: Contract) -> Table:
     """Create the table from its contract, or evolve it by additions: new optional columns, wider types, new partition fields.
 
     Sort order and properties follow the contract, as they say how new files are written. A table that someone made by hand with plain
-    TIMESTAMP columns is adopted as it is.
+    TIMESTAMP columns, or without NOT NULL, is adopted as it is.
 
     Raises:
         SchemaMismatchError: table and contract differ in another way; the text says which side to change.
@@ -140,6 +140,11 @@ def _compare(wanted: Schema, current: Schema) -> tuple[list[str], list[str], lis
             conflicts.append(
                 f"column {field.name} is {old.field_type} in the table and {field.field_type} in the contract: "
                 "change the contract's physicalType"
+            )
+        elif old.required and not field.required:
+            conflicts.append(
+                f"column {field.name} is required in the table and optional in the contract: a row without it cannot be written; "
+                "make it required in the contract, or optional in the table (ALTER COLUMN … DROP NOT NULL)"
             )
     for name in here.keys() - {field.name for field in wanted.fields}:
         conflicts.append(f"column {name} is in the table and not in the contract: add it to the contract")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.io.pyarrow import ArrowScan, _read_all_delete_files
 from pyiceberg.table import FileScanTask, Table
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, Snapshot
 
 from lakehouse.exceptions import HistoryError
 from lakehouse.iceberg.history import ancestors, summary_of
@@ -80,6 +80,7 @@ def appended(table: Table, start: int, end: int) -> Window:
     """
     name, added, since = ".".join(table.name()), 0, None
     newest = table.snapshot_by_id(end)
+    snapshot = None
     for snapshot in ancestors(table, newest) if newest else ():
         if snapshot.snapshot_id == start:
             break
@@ -93,7 +94,7 @@ def appended(table: Table, start: int, end: int) -> Window:
                 f"{name}: snapshot {snapshot.snapshot_id} is of the operation {what}, so rows that were read may be gone or changed"
             )
     else:
-        raise HistoryError(f"{name}: snapshot {start} is no ancestor of {end}: the table was rolled back, or the snapshot expired")
+        raise HistoryError(f"{name}: {_why_no_ancestor(start, end, snapshot)}")
     if start == end:
         return Window(table, start, end, (), AlwaysTrue())
     scan = table.incremental_append_scan(from_snapshot_id_exclusive=start, to_snapshot_id_inclusive=end)
@@ -102,6 +103,17 @@ def appended(table: Table, start: int, end: int) -> Window:
     if rows != added:
         raise HistoryError(f"{name}: the snapshots after {start} say that they added {added} rows, their files have {rows}")
     return Window(table, start, end, files, AlwaysTrue(), since)
+
+
+def _why_no_ancestor(start: int, end: int, oldest: Snapshot | None) -> str:
+    """What became of a snapshot that `end` should have been made from, whose oldest ancestor that is still there is `oldest`."""
+    if oldest is None:
+        return f"there is no snapshot {end} any more"
+    # A table's first snapshot has sequence number 1; PyIceberg takes the parent off one whose parent expires, Trino leaves it.
+    if oldest.parent_snapshot_id is not None or (oldest.sequence_number or 0) > 1:
+        gap = f"the snapshots before {oldest.snapshot_id} expired, or the table was made anew (CREATE OR REPLACE)"
+        return f"the history from snapshot {start} to {end} has gaps: {gap}"
+    return f"snapshot {end} was not made from {start}: the table was rolled back to a snapshot before it"
 
 
 def live(table: Table, snapshot_id: int, condition: BooleanExpression | None = None) -> Window:

@@ -78,6 +78,9 @@ def test_a_table_grows_by_columns_wider_types_and_properties_and_keeps_its_rows(
         pytest.param(
             (*BASE.columns[:2], column("size", "string")), "size is int in the table and string in the contract", id="another type"
         ),
+        pytest.param(
+            (column("id", "string"), *BASE.columns[1:]), "id is required in the table and optional in the contract", id="an optional column"
+        ),
         pytest.param(BASE.columns[:2], "column size is in the table and not in the contract", id="a column that the contract dropped"),
     ],
 )
@@ -100,10 +103,10 @@ def test_a_narrower_type_in_the_contract_is_refused(catalog):
         ensure_table(catalog, BASE)
 
 
-def test_a_table_made_by_hand_with_plain_timestamps_keeps_them_and_gets_the_contracts_layout(catalog):
+def test_a_table_made_by_hand_keeps_its_plain_timestamps_and_optional_columns_and_gets_the_contracts_layout(catalog):
     catalog.create_namespace("db")
     fields = [
-        NestedField(1, "id", StringType(), required=True),
+        NestedField(1, "id", StringType()),
         NestedField(2, "at", TimestampType()),
         NestedField(3, "size", IntegerType()),
     ]

@@ -117,7 +117,7 @@ def test_a_start_that_was_rolled_back_is_not_passed_over(table):
     first, second = add(table, 1), add(table, 2)
     table.manage_snapshots().set_current_snapshot(first).commit()
     for end in (head(table), add(table, 3)):
-        with pytest.raises(HistoryError, match=f"snapshot {second} is no ancestor of {end}: the table was rolled back"):
+        with pytest.raises(HistoryError, match=f"snapshot {end} was not made from {second}: the table was rolled back"):
             appended(table, second, end)
     assert numbers(appended(table, first, head(table))) == [3]
 
@@ -127,7 +127,7 @@ def test_a_start_that_was_rolled_back_is_not_passed_over(table):
 def test_a_snapshot_that_expired_is_not_passed_over(table, which):
     made = [add(table, 1), add(table, 2), add(table, 3)]
     table.maintenance.expire_snapshots().by_id(made[which]).commit()
-    with pytest.raises(HistoryError, match="is no ancestor"):
+    with pytest.raises(HistoryError, match=f"the snapshots before {made[which + 1]} expired"):
         appended(table, made[0], made[2])
     if which == 0:
         assert numbers(appended(table, made[1], made[2])) == [3]
@@ -137,7 +137,7 @@ def test_a_snapshot_that_expired_is_not_passed_over(table, which):
 @pytest.mark.parametrize("window", [lambda table: appended(table, 1, 2), lambda table: live(table, 1)], ids=["appended", "live"])
 def test_a_snapshot_that_never_was_is_an_error_that_says_so(table, window):
     add(table, 1)
-    with pytest.raises(HistoryError, match=r"is no ancestor|has no snapshot 1 any more"):
+    with pytest.raises(HistoryError, match=r"there is no snapshot 2|has no snapshot 1 any more"):
         window(table)
 
 
