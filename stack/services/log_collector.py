@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stack import software
 from stack.installation import Installation
+from stack.rotated import link_missed
 from stack.services.service import Service
 
 SPOOL = "log_spool"
@@ -19,6 +20,7 @@ def log_collector(stack: Installation) -> Service:
         (stack.data / SPOOL).mkdir(parents=True, exist_ok=True, mode=0o700)
         # Left by a crash, it would keep rsyslogd from starting when another process has that number now.
         pid_file.unlink(missing_ok=True)
+        link_missed(stack.logs, work, work / "missed")
 
     config = stack.etc / "rsyslog" / "rsyslog.conf"
     return Service(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stack.installation import CONFIG, REPO, Installation
+from stack.rotated import link_missed
 
 pytestmark = pytest.mark.integration
 
@@ -35,6 +36,7 @@ class Collector:
 
     def start(self) -> None:
         libraries = next(RSYSLOG.glob("usr/lib/*/rsyslog"))
+        link_missed(self.logs, self.work, self.work / "missed")
         command = [RSYSLOG / "usr/sbin/rsyslogd", "-n", "-f", self.config, "-i", self.work / "rsyslogd.pid", "-M", libraries]
         environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries.parent)}
         with (self.logs / "log_collector.log").open("ab") as log:
@@ -115,6 +117,36 @@ def test_a_collector_that_was_killed_goes_on_where_it_was(collector: Collector) 
     _write(log, *(f"2026-11-22T10:00:00.000Z\tINFO\tline {number}" for number in range(500, 600)))
     collector.start()
     assert _numbers(collector.until(600)) == list(range(600))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_files_that_were_rotated_while_the_collector_was_stopped_are_read_to_their_end_once(
+    collector: Collector, how: signal.Signals, rotations: int
+) -> None:
+    log = collector.logs / "trino.log"
+    texts = [f"2026-11-22T10:00:00.000Z\tINFO\tline {number}" for number in range(700)]
+    collector.start()
+    _write(log, *texts[:100])
+    collector.until(100)
+    _rotate(log)  # seen by the collector
+    _write(log, *texts[100:200])
+    collector.until(200)
+    collector.stop(how)
+    _write(log, *texts[200:300])
+    for rotation in range(rotations):
+        _rotate(log, kept=3)
+        _write(log, *texts[300 + 100 * rotation : 400 + 100 * rotation])
+    expected = 300 + 100 * rotations
+    collector.start()
+    assert _numbers(collector.until(expected)) == list(range(expected))
+    collector.stop()
+    collector.start()
+    assert not list((collector.work / "missed").iterdir()), "read to the end, so no link holds the file on the disk"
+    _write(log, texts[expected])
+    lines = collector.until(expected + 1)
+    assert _numbers(lines) == list(range(expected + 1))
+    assert {line["meta"]["service"] for line in lines} == {"trino"}
 
 
 TRACE = (
