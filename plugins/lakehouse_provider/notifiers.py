@@ -301,7 +301,8 @@ def _cause(error: Any, task: Any) -> str:
     if not isinstance(error, LakehouseError):
         for conn_id in _conn_ids(task):
             found = _connection(conn_id)
-            address = str(found.extra_dejson.get("endpoint_url") or f"{found.host}:{found.port or ''}") if found else ""
+            host = f"{found.host}:{found.port}" if found and found.port else found.host if found else ""
+            address = str(found.extra_dejson.get("endpoint_url") or host) if found else ""
             port = re.search(r":(\d+)(?:/|$)", address)
             if port and re.search(rf"(?::|port=){port[1]}\b", text):
                 return one_line(f"{conn_id} ({address}): {text}")

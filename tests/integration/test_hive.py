@@ -204,7 +204,7 @@ def test_preflight_names_a_stopped_metastore(hive_stack: Installation, monkeypat
     assert "made with 3 rows by PyIceberg" in CHECKS["catalog"]()
     _stack_tool("stop", "metastore")
     try:
-        with pytest.raises(TransientError, match=r"does not answer: Hive metastore at thrift://.*Connection refused.*: check that it runs"):
+        with pytest.raises(TransientError, match=r"does not answer: Hive metastore at thrift://.*Connection refused.*: is it running"):
             CHECKS["catalog"]()
     finally:
         _stack_tool("start", "metastore")

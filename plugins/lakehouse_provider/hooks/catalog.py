@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,12 @@ class LakehouseCatalogHook(BaseHook):
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The PyIceberg catalog, opened once."""
+        """The PyIceberg catalog, opened once.
+
+        Raises:
+            TransientError: it does not answer.
+            ServiceError: it refuses the connection's credentials.
+        """
         from lakehouse.iceberg.catalog import open_catalog
 
         connection = self.get_connection(self.conn_id)
@@ -49,18 +56,15 @@ class LakehouseCatalogHook(BaseHook):
         name = extras.pop("catalog_name", "hive_prod")
         if extras.get("type", "rest") == "rest" and connection.login:
             extras["credential"] = f"{connection.login}:{connection.password}"
-        return open_catalog(
-            name,
-            uri=connection.host,
-            **extras,
-            **{
-                "s3.endpoint": _endpoint(store),
-                "s3.region": store.extra_dejson.get("region_name", "us-east-1"),
-                "s3.access-key-id": store.login,
-                "s3.secret-access-key": store.password,
-                "s3.path-style-access": "true",
-            },
-        )
+        properties = extras | {
+            "s3.endpoint": _endpoint(store),
+            "s3.region": store.extra_dejson.get("region_name", "us-east-1"),
+            "s3.access-key-id": store.login,
+            "s3.secret-access-key": store.password,
+            "s3.path-style-access": "true",
+        }
+        with told(connection):
+            return open_catalog(name, uri=connection.host, **properties)
 
     def test_connection(self) -> tuple[bool, str]:
         """Lists the namespaces."""
@@ -68,6 +72,29 @@ class LakehouseCatalogHook(BaseHook):
             return True, f"{len(self.catalog.list_namespaces())} namespaces"
         except Exception as error:  # noqa: BLE001  # the form shows whatever it was
             return False, str(error)
+
+
+@contextmanager
+def told(connection: Connection) -> Iterator[None]:
+    """PyIceberg's errors as ours, with the catalog's address and connection; not for commits, whose outcome may be unknown.
+
+    Raises:
+        TransientError: the catalog does not answer, or is not well.
+        ServiceError: it refuses the connection's credentials, or the call.
+    """
+    from pyiceberg.exceptions import RESTError, ServerError, ServiceUnavailableError, TooManyRequestsError
+
+    from lakehouse.exceptions import ServiceError, TransientError
+
+    where = f"the Iceberg catalog at {connection.host}"
+    try:
+        yield
+    except (ServerError, ServiceUnavailableError, TooManyRequestsError) as error:
+        raise TransientError(f"{where} is not well: {error}: look at its log") from error
+    except RESTError as error:
+        raise ServiceError(f"{where} refuses: {error}: mend connection {connection.conn_id}", target=where) from error
+    except OSError as error:
+        raise TransientError(f"{where} does not answer: {error}: is it running? Connection {connection.conn_id}") from error
 
 
 def _endpoint(store: Connection) -> str:

@@ -10,7 +10,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
 
 from lakehouse.exceptions import ConfigurationError, ServiceError, TransientError, VerificationError
-from lakehouse_provider.hooks.catalog import LakehouseCatalogHook
+from lakehouse_provider.hooks.catalog import LakehouseCatalogHook, told
 from lakehouse_provider.hooks.extras import base_url, public_url
 from lakehouse_provider.hooks.grafana import GrafanaHook
 from lakehouse_provider.hooks.object_store import ObjectStoreHook
@@ -79,19 +79,12 @@ def _object_store() -> str:
 def _catalog() -> str:
     """Leaves the probe table behind for Trino and Spark."""
     import pyarrow as pa
-    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, RESTError, ServerError, ServiceUnavailableError
+    from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError
 
-    try:
-        catalog = LakehouseCatalogHook().catalog
+    hook = LakehouseCatalogHook()
+    with told(hook.get_connection(hook.conn_id)):
+        catalog = hook.catalog
         namespaces = len(catalog.list_namespaces())
-    except (ServerError, ServiceUnavailableError) as error:
-        raise TransientError(f"the Iceberg catalog is not well: {error}: look at its log") from error
-    except RESTError as error:
-        raise ServiceError(f"the Iceberg catalog refused us: {error}: check the credentials of connection lakehouse_catalog") from error
-    except OSError as error:
-        raise TransientError(
-            f"the Iceberg catalog does not answer: {error}: check that it runs, and connection lakehouse_catalog"
-        ) from error
     with suppress(NamespaceAlreadyExistsError):
         catalog.create_namespace(PROBE_TABLE.split(".")[0])
     with suppress(NoSuchTableError):
