@@ -11,10 +11,11 @@ import requests
 from pyiceberg.catalog import Catalog
 
 from lakehouse.objects import ObjectStore
-from stack.airflow_api import AirflowApi
+from stack.airflow_api import AirflowApi, polling
 from stack.installation import REPO, Installation
 from stack.report import query
 from tests.conftest import ROWS, STATE, run_stack, spark_submit
+from tests.integration.airflow_runs import run_to_end
 
 pytestmark = pytest.mark.integration
 
@@ -126,6 +127,21 @@ def test_every_row_is_counted_from_landing_to_opensearch(stack: Installation, pi
     for read, accounted in rows:
         assert read == accounted
     _wait_until_shipped(stack)
+
+
+def test_the_services_own_logs_go_the_same_way(stack: Installation, api: AirflowApi, pipeline: dict[str, Any]) -> None:
+    if not (REPO / "var" / "software" / "rsyslog").exists():
+        pytest.skip("rsyslog could not be had when the stack was installed")
+    services = {"airflow_api", "airflow_scheduler", "opensearch", "postgres", "seaweedfs", "spark", "superset", "trino"}
+    found: set[str] = set()
+    with polling(180, "the logs of every service were not loaded") as ticks:  # a minute's file is closed when the minute is over
+        for _ in ticks:
+            found = {name for (name,) in query(stack, "SELECT DISTINCT json_extract_scalar(meta, '$.service') FROM logs_db.raw_logs")}
+            if found >= services:
+                break
+            run_to_end(api, "bronze_raw_logs")
+    sessions = "SELECT count(*) FROM logs_db.raw_logs WHERE message LIKE '%INFO SparkContext: Submitted application: preflight'"
+    assert query(stack, sessions)[0][0] >= 1
 
 
 def test_a_run_with_a_misspelt_param_fails_and_says_which(api: AirflowApi, pipeline: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import And, BooleanExpression
+from pyiceberg.table import Table
 
 from lakehouse.contracts import Contract
 from lakehouse.exceptions import ConfigurationError, VerificationError
@@ -109,7 +110,7 @@ def prospects(catalog: Catalog, contract: Contract, target: Target, refusals: Se
     """
     there: set[str] = set()
     unfit: set[str] = set()
-    for built in _read(catalog, contract, target, refusals):
+    for built in _read(catalog.load_table(contract.table), contract, target, refusals):
         there.update(str(one) for one in built.documents.ids.to_pylist())
         unfit.update(str(one) for one in built.refused.ids.to_pylist())
     by_reason: dict[str, Counter[str]] = {}
@@ -134,15 +135,18 @@ def redrive(
     outcomes: dict[str, tuple[str, str | None]] = {}  # of a key that is there twice, refused is what counts
     places = {refusal.record_key: refusal.place for refusal in refusals}
     again: list[RefusedRecord] = []
+    table = catalog.load_table(contract.table)
+    head = table.current_snapshot()
     sent: dict[str, set[str]] = {}
 
     def refuse(documents: Documents, number: int, reason: str, detail: str) -> None:
         key = str(documents.ids[number].as_py())
         outcomes[key] = "refused", reason
         masked = mask(documents.source(number))
-        again.append(RefusedRecord(contract.table, key, places[key], reason, mask(detail)[:200], masked, 1, target.pattern))
+        read_from = head.snapshot_id if head else None
+        again.append(RefusedRecord(contract.table, key, places[key], reason, mask(detail)[:200], masked, 1, target.pattern, read_from))
 
-    for built in _read(catalog, contract, target, refusals):
+    for built in _read(table, contract, target, refusals):
         for number, reason in enumerate(built.reasons):
             refuse(built.refused, number, reason, DETAILS[reason])
         for bulk in built.documents.bulks(BULK_BYTES):
@@ -174,13 +178,12 @@ def redrive(
     return dict(Counter(outcomes.get(record_key, ("gone", None))[0] for record_key in {refusal.record_key for refusal in refusals}))
 
 
-def _read(catalog: Catalog, contract: Contract, target: Target, refusals: Sequence[Refusal]) -> Iterator[Built]:
+def _read(table: Table, contract: Contract, target: Target, refusals: Sequence[Refusal]) -> Iterator[Built]:
     """The rows that are in the source, built anew."""
     if len(contract.primary_key) != 1:
         raise ConfigurationError(
             f"{contract.table} has no key of one column, so a refused row cannot be read again by it: resync its days instead"
         )
-    table = catalog.load_table(contract.table)
     head = table.current_snapshot()
     if head is None or not refusals:
         return

@@ -110,7 +110,8 @@ class Tally:
         self._listed.append(self._line(key, reason, mask(detail)[:200], mask(documents.source(number))))
 
     def _line(self, key: str, reason: str, detail: str, masked: str, records: int = 1) -> RefusedRecord:
-        return RefusedRecord(self._part.source_table, key, self._part.place, reason, detail, masked, records, self._target.pattern)
+        part, target = self._part, self._target.pattern
+        return RefusedRecord(part.source_table, key, part.place, reason, detail, masked, records, target, part.to_snapshot_id)
 
     def _refuse_too_many_indices(self, bulk: Documents) -> None:
         wanted = {self._target.index_of(str(day)) for day in pc.unique(bulk.days).to_pylist()}

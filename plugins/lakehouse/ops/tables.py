@@ -26,6 +26,7 @@ class RefusedRecord:
     Attributes:
         records: how many rows this one stands for.
         target: index pattern that a row of the table was on its way to; None when it was on its way into the table.
+        snapshot_id: that of the table from which such a row was read.
     """
 
     table_name: str
@@ -36,6 +37,7 @@ class RefusedRecord:
     masked: str
     records: int = 1
     target: str | None = None
+    snapshot_id: int | None = None
 
     @property
     def refusal_id(self) -> str:

@@ -132,7 +132,7 @@ def test_a_row_that_the_mapping_refuses_is_kept_with_its_reason_and_the_cursor_g
     snapshot = add(table, "a", "b", "c")
     assert sums(run()) == (2, 0, 1)
     (line,) = run.refused()
-    wanted = {"record_key": "b", "place": "shipment 1", "reason": "mapper_parsing_exception", "target": "logs-*"}
+    wanted = {"record_key": "b", "place": "shipment 1", "reason": "mapper_parsing_exception", "target": "logs-*", "snapshot_id": snapshot}
     assert {name: line[name] for name in wanted} == wanted
     assert json.loads(line["masked"])["size"] == 1
     assert "[level]" in line["detail"]
