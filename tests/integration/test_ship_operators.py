@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from airflow.sdk import Asset
 from pyiceberg.catalog import Catalog
 
-from lakehouse.exceptions import ConfigurationError, RefusedThresholdError
+from lakehouse.contracts import load
+from lakehouse.exceptions import ConfigurationError, RefusedThresholdError, ServiceError
+from lakehouse.iceberg import schema as schemas
+from lakehouse.iceberg.table import ensure_table
+from lakehouse.opensearch.target import Target
+from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
+from lakehouse_provider.operators.opensearch import DeleteOldIndicesOperator
 from lakehouse_provider.operators.shipping import IcebergToOpenSearchOperator, PlanShipmentOperator, ReconcileShipmentOperator
 from stack.installation import REPO, Installation
 from tests.integration.shipping import NOW, Logs, logs
@@ -55,7 +64,7 @@ def test_one_task_alone_ships_what_is_new_and_tells_asset_and_links(made: Logs, 
     facts = IcebergToOpenSearchOperator(task_id="ship", outlets=[ASSET], **options).execute(run.context())
     assert (facts["rows_read"], facts["indexed"]) == (5, 5)
     assert len(made.documents()) == 5
-    assert run.extra.items() >= {"rows": 5, "rows_read": 5, "to_snapshot_id": made.head(), "lag_rows": 0}.items()
+    assert run.extra.items() >= {"rows": 5, "rows_read": 5, "to_snapshot_id": made.head(), "number": 1, "lag_rows": 0}.items()
     assert f"snapshot_id%3A{made.head()}" in run.links["result_url"]
     assert "refused_url" not in run.links
     assert IcebergToOpenSearchOperator(task_id="ship", **options).execute(Run().context())["rows_read"] == 0
@@ -82,6 +91,62 @@ def test_too_many_refused_rows_fail_the_end_with_reason_and_link_and_the_others_
     assert len(made.documents()) == 1
     assert made.contract.table in run.links["refused_url"]
     assert made.numbers_of_shipments() == [1]
+
+
+def test_another_table_without_a_key_goes_to_other_indices(made: Logs, options: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing of the engine knows the logs: this is the generic operator with a contract, a pattern and a template of somebody else's."""
+    table, prefix = f"test_db.{made.name}_ticks", f"logs-{made.name}-ticks-"
+    file = tmp_path / "ticks.odcs.yaml"
+    text = (REPO / "include" / "contracts" / "collected_option_ticks.odcs.yaml").read_text()
+    file.write_text(text.replace("option_ticks_db.collected_option_ticks", table))
+    template = tmp_path / "ticks.json"
+    fields = {
+        "timestamp": {"type": "date"},
+        "ingest_time": {"type": "date"},
+        "symbol": {"type": "keyword"},
+        "last_price": {"type": "double"},
+    }
+    body = {"index_patterns": [f"{prefix}*"], "priority": 901, "template": {"mappings": {"properties": fields}}}
+    template.write_text(json.dumps(body))
+    contract = load(file)
+    rows = [
+        {"timestamp": NOW, "symbol": symbol, "last_price": 1.5, "volume": 2**53 + 1, "ingest_time": NOW, "source_file": "a.xml"}
+        for symbol in ("SPY25C400", "SPY25C400", "QQQ25P300")
+    ]
+    ensure_table(made.catalog, contract).append(pa.Table.from_pylist(rows, schema=schemas.schema(contract).as_arrow()))
+    made.admin.request("PUT", f"/_index_template/{made.name}-ticks", json=body)
+    try:
+        target = Target(prefix=prefix, event_time="timestamp", template=template)
+        facts = IcebergToOpenSearchOperator(task_id="ship", contract=file, target=target).execute(Run().context())
+        made.admin.refresh(target.pattern)
+        hits = made.admin.request("POST", f"/{target.pattern}/_search", json={"size": 10}).json()["hits"]["hits"]
+    finally:
+        made.admin.request("DELETE", f"/_index_template/{made.name}-ticks")
+    # Two identical rows of a table without a key are one document, and counted as such.
+    assert (facts["rows_read"], facts["indexed"], facts["already_there"], facts["same_id"]) == (3, 2, 1, 1)
+    assert sorted(hit["_source"]["symbol"] for hit in hits) == ["QQQ25P300", "SPY25C400"]
+    assert {hit["_index"] for hit in hits} == {f"{prefix}{NOW:%Y.%m.%d}"}
+    assert {hit["_source"]["volume"] for hit in hits} == {2**53 + 1}
+
+
+def test_indices_older_than_the_contract_keeps_are_deleted_by_the_identity_that_may_only_do_that(
+    made: Logs, options: dict[str, Any]
+) -> None:
+    made.append([NOW, NOW - timedelta(days=29)])
+    made.ship()
+    old = [made.index(NOW - timedelta(days=days)) for days in (31, 40)]
+    for index in [*old, f"logs-{made.name}-of.somebody"]:
+        made.admin.request("PUT", f"/{index}")
+    delete = {"task_id": "delete", **options}
+    assert DeleteOldIndicesOperator(only_say=True, **delete).execute(Run().context()) == sorted(old)
+    with pytest.raises(ConfigurationError, match=r"2 indices of .* at most 1 are deleted in one run: is the worker's clock right"):
+        DeleteOldIndicesOperator(max_indices=1, **delete).execute(Run().context())
+    assert DeleteOldIndicesOperator(**delete).execute(Run().context()) == sorted(old)
+    left = made.admin.request("GET", f"/{made.target.pattern}/_settings?filter_path=*.settings.index.uuid").json()
+    assert sorted(left) == sorted([made.index(), made.index(NOW - timedelta(days=29)), f"logs-{made.name}-of.somebody"])
+    may_not_read = LakehouseOpenSearchHook("lakehouse_opensearch_retention").client
+    with pytest.raises(ServiceError, match="403"):
+        may_not_read.request("GET", f"/{made.index()}/_search")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from lakehouse.iceberg import window
 from lakehouse.iceberg.filters import within_days
 from lakehouse.opensearch.build import Builder, Documents
 from lakehouse.opensearch.client import OpenSearchClient
-from lakehouse.opensearch.cursor import last_shipment, record_shipment
+from lakehouse.opensearch.cursor import Cursor, last_shipment, record_shipment
 from lakehouse.opensearch.mapping import refuse_conflicts
 from lakehouse.opensearch.send import Outcome
 from lakehouse.opensearch.shipment import Counts, Kind, Part, Shipment
@@ -142,7 +142,7 @@ def finish(
         ChangedMeanwhileError: another run moved the cursor meanwhile.
     """
     if not parts:
-        return Shipment(contract.table, target.pattern, lag_rows=0, lag_seconds=0.0)
+        return _nothing_new(contract, target, last_shipment(catalog, contract.table, target.pattern))
     # Of a run that was cleared there may be counts of an older plan: they are not asked for.
     by_name = {one.part: one for one in counts}
     found = [by_name[part.name] for part in parts if part.name in by_name]
@@ -179,11 +179,20 @@ def finish(
         whole.to_snapshot_id,
         rows_per_second=round(whole.rows / total.seconds, 1) if total.seconds else 0.0,
         without_row=without_row,
+        number=whole.number,
+        table_uuid=whole.table_uuid,
     )
     if whole.kind == "dry run" or whole.from_day or whole.to_day:
         return shipment
     record_shipment(catalog, whole, shipment)
     return _with_lag(catalog, shipment)
+
+
+def _nothing_new(contract: Contract, target: Target, last: Cursor | None) -> Shipment:
+    shipment = Shipment(contract.table, target.pattern, lag_rows=0, lag_seconds=0.0)
+    if last is None:  # The table has no rows yet.
+        return shipment
+    return replace(shipment, to_snapshot_id=last.to_snapshot_id, number=last.number, table_uuid=last.table_uuid)
 
 
 def ship(catalog: Catalog, client: OpenSearchClient, contract: Contract, target: Target, **options: Any) -> Shipment:

@@ -96,10 +96,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Shipment:
-    """What a run shipped, how fast, and how far behind the table's head it ended; `to_snapshot_id` is None when nothing was new.
+    """What a run shipped, how fast, and how far behind the table's head it ended.
 
-    Where nobody can say how far behind it is, `lag_rows` and `lag_seconds` are None. `without_row` is counted by a resync alone: documents
-    of the days it went over that have no row (any more).
+    `number`, `table_uuid` and the snapshots are those of the cursor: where nothing was new (`kind` is None) it stands where the last
+    shipment left it, with no snapshot to come from. `rows_per_second` is that of one worker. Where nobody can say how far behind it is,
+    `lag_rows` and `lag_seconds` are None. `without_row` is counted by a resync alone: documents of the days it went over that have no row
+    (any more).
     """
 
     source_table: str
@@ -113,6 +115,8 @@ class Shipment:
     lag_rows: int | None = None
     lag_seconds: float | None = None
     without_row: int | None = None
+    number: int | None = None
+    table_uuid: str | None = None
 
     def __str__(self) -> str:
         counts = self.counts
