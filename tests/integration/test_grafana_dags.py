@@ -123,6 +123,7 @@ def test_drift_is_reported_with_its_author_turned_into_a_patch_reverted_and_come
 def test_a_board_in_no_file_is_removed_from_grafana_when_a_person_approves(
     api: AirflowApi, store: ObjectStore, grafana: GrafanaServer
 ) -> None:
+    run_to_end(api, "sync_dashboards")  # makes the folder, and the record of what is ours
     board = {"uid": "once-ours", "title": "Once ours", "panels": [], "schemaVersion": 42}
     by_hand(grafana, "POST", "/api/dashboards/db", {"dashboard": board, "folderUid": "lakehouse"})
     # As if a file had once said this.

@@ -100,17 +100,18 @@ def test_trino_spark_and_pyiceberg_count_the_same_rows_of_a_day(stack: Installat
 
 @pytest.mark.fault(11)
 def test_running_the_same_day_again_changes_no_count_and_writes_no_board(
-    stack: Installation, api: AirflowApi, store: ObjectStore, pipeline: dict[str, Any]
+    stack: Installation, api: AirflowApi, catalog: Catalog, store: ObjectStore, pipeline: dict[str, Any]
 ) -> None:
     ids = _document_ids(stack)
     objects = {entry.key for entry in store.list("raw/")}
     board = api.runs("sync_dashboards", limit=1)[0]["dag_run_id"]
+    snapshot = catalog.load_table(TICKS).metadata.current_snapshot_id  # drills change it
     run_stack("run", f"--rows={ROWS}")
     again = json.loads((STATE / "run-report.json").read_text())
     for table in COUNTED:
         assert again["tables"][table]["rows"] == pipeline["tables"][table]["rows"], table
     assert again["images"] == pipeline["images"]
-    assert again["tables"][TICKS]["snapshot_id"] == pipeline["tables"][TICKS]["snapshot_id"]
+    assert again["tables"][TICKS]["snapshot_id"] == snapshot
     # Slots of sample logs that ended meanwhile are new; those of before are there once.
     assert ids <= _document_ids(stack)
     _wait_until_shipped(stack)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+# What Trino itself says while it starts, stops or has no worker yet.
+_PASSING = ("SERVER_STARTING_UP", "SERVER_SHUTTING_DOWN", "NO_NODES_AVAILABLE")
+
 
 def trino_cursor(conn_id: str = "lakehouse_trino") -> Any:
     """A DB-API cursor on the connection's catalog.
@@ -28,7 +31,7 @@ class _Cursor:
 
     def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
         from requests import RequestException
-        from trino.exceptions import Http502Error, Http503Error, Http504Error, TrinoConnectionError
+        from trino.exceptions import Http502Error, Http503Error, Http504Error, TrinoConnectionError, TrinoQueryError
 
         from lakehouse.exceptions import TransientError
 
@@ -39,6 +42,10 @@ class _Cursor:
                 raise TransientError(
                     f"{self._where} does not answer: {error}: check that it runs, and connection {self._conn_id}"
                 ) from error
+            except TrinoQueryError as error:
+                if error.error_name in _PASSING:
+                    raise TransientError(f"{self._where} is not ready: {error.message}, connection {self._conn_id}") from error
+                raise
             return self if answer is self._cursor else answer
 
         return guarded
