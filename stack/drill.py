@@ -88,7 +88,9 @@ def drill(stack: Installation, name: str) -> Outcome:
         api.call("POST", f"/dags/{fault.dag_id}/clearTaskInstances", json={"dag_run_id": run_id, "dry_run": False, **some})
     outcome.expect("the run is green after it", wait_for_end(api, fault.dag_id, run_id, 420) == "success")
     # A run of another DAG may have met the fault as well: what it reported is for its own next success to settle.
-    outcome.expect("the incident is closed", _until(lambda: fault.dag_id not in _reported_by(stack, fault.key)))
+    closed = _until(lambda: fault.dag_id not in _reported_by(stack, fault.key))
+    others = ", ".join(sorted(_reported_by(stack, fault.key) - {fault.dag_id}))
+    outcome.expect(f"the incident waits for {others} alone" if others else "the incident is closed", closed)
     # Last: a second message would come from the run's end, or from its next try.
     outcome.mails = [_text(mail) for mail in _mails(stack, fault.key)[mails:]]
     outcome.expect("exactly one message was sent", len(outcome.mails) == 1)

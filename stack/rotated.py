@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -15,22 +16,37 @@ def link_missed(logs: Path, work: Path, missed: Path) -> None:
         logs: the folder with `<name>.log`, and `<name>.log.1`, the newest of those that were rotated.
         work: rsyslog's `workDirectory`, with its `imfile-state:<inode>:<hash>` files.
     """
-    offsets = {int(path.name.split(":")[1]): int(json.loads(path.read_text())["curr_offs"]) for path in work.glob("imfile-state:*:*")}
+    offsets = _offsets(work)
+
+    def read_to(path: Path) -> int | None:
+        """Where the collector is in a file; None if it never saw it: an offset beyond the end is that of another file, long gone."""
+        status = path.stat()
+        return max((offset for offset in offsets.get(status.st_ino, ()) if offset <= status.st_size), default=None)
+
     missed.mkdir(parents=True, exist_ok=True, mode=0o700)
     for link in missed.iterdir():
-        if offsets.get(link.stat().st_ino) == link.stat().st_size:
+        if read_to(link) == link.stat().st_size:
             link.unlink()
     for log in logs.glob("*.log"):
         unread = [log]
+        rotated = [path for path in logs.glob(f"{log.name}.*") if path.suffix[1:].isdigit()]
         # What is newer than the last one that was seen was seen by nobody. Without any that was seen there is nothing to go on with.
-        for rotated in sorted(logs.glob(f"{log.name}.*"), key=lambda path: int(path.suffix[1:])):
-            if unread[-1].stat().st_ino in offsets:
+        for path in sorted(rotated, key=lambda path: int(path.suffix[1:])):
+            if read_to(unread[-1]) is not None:
                 break
-            unread.append(rotated)
-        if unread[-1].stat().st_ino not in offsets:
+            unread.append(path)
+        if read_to(unread[-1]) is None:
             continue
-        for rotated in unread[1:]:
-            status = rotated.stat()
-            link = missed / f"{status.st_ino}.{log.name}"
-            if offsets.get(status.st_ino) != status.st_size and not link.exists():
-                link.hardlink_to(rotated)
+        for path in unread[1:]:
+            link = missed / f"{path.stat().st_ino}.{log.name}"
+            if read_to(path) != path.stat().st_size and not link.exists():
+                link.hardlink_to(path)
+
+
+def _offsets(work: Path) -> dict[int, set[int]]:
+    """By inode how far its files were read, one that is gone included; a small file's state has no hash in its name."""
+    found: dict[int, set[int]] = {}
+    for path in work.glob("imfile-state:*"):
+        with suppress(ValueError, KeyError):  # cut off by a kill: as if there were none
+            found.setdefault(int(path.name.split(":")[1]), set()).add(int(json.loads(path.read_text())["curr_offs"]))
+    return found

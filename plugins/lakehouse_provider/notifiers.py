@@ -163,7 +163,7 @@ class ReportFailure(IncidentNotifier):
 
     def notify(self, context: Context) -> None:
         """Report the failed task, or the failed run."""
-        from lakehouse.incidents.store import ERROR, FAILURE, QUALITY, WARNING, Report
+        from lakehouse.incidents.store import ERROR, FAILURE, QUALITY, RETRY, WARNING, Report
 
         dag, error = context["dag"], context.get("exception")
         run_id = str(context.get("run_id", ""))
@@ -179,7 +179,7 @@ class ReportFailure(IncidentNotifier):
         self.tell(
             Report(
                 key=key,
-                kind=QUALITY if type(error).__name__ == "ChecksFailedError" else FAILURE,
+                kind=RETRY if self.retry else QUALITY if type(error).__name__ == "ChecksFailedError" else FAILURE,
                 severity=WARNING if self.retry else ERROR,
                 cause=cause,
                 error_type=type(error).__name__ if error is not None else "",

@@ -331,15 +331,18 @@ def test_a_try_before_the_last_updates_the_open_incident_and_opens_none(
     assert len(receiver.taken) == 1
 
 
-def test_a_retry_of_a_late_run_tells_nobody(
+def test_a_retry_of_a_late_run_tells_nobody_and_its_breach_does(
     connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch, store: IncidentStore
 ) -> None:
     with slack(monkeypatch) as receiver:
-        deadline(fresh_name, {"dag_id": f"d_{fresh_name}", "dag_run_id": "manual__1", "state": "running"}, breach=False)
+        run = {"dag_id": f"d_{fresh_name}", "dag_run_id": "manual__1", "state": "running"}
+        deadline(fresh_name, run, breach=False)
         ReportFailure(retry=True)(failure(fresh_name, TransientError("away")))
-    [incident] = _of(store, fresh_name)
-    assert (incident.severity, incident.kind) == (WARNING, "deadline")
-    assert receiver.taken == []
+        [incident] = _of(store, fresh_name)
+        assert (incident.severity, incident.kind) == (WARNING, "deadline")
+        assert receiver.taken == []
+        deadline(fresh_name, run)
+    assert len(receiver.taken) == 1
 
 
 def test_one_fault_seen_three_ways_is_one_message(connections: dict[str, Any], fresh_name: str, monkeypatch: pytest.MonkeyPatch) -> None:

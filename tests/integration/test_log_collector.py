@@ -149,6 +149,26 @@ def test_files_that_were_rotated_while_the_collector_was_stopped_are_read_to_the
     assert {line["meta"]["service"] for line in lines} == {"trino"}
 
 
+def test_a_new_log_that_got_the_inode_of_one_that_is_gone_hides_nothing(tmp_path: Path) -> None:
+    """The oldest rotated file is removed at a rotation, and the file system gives its number to the new one."""
+    work, missed, log = tmp_path / "work", tmp_path / "missed", tmp_path / "trino.log"
+    work.mkdir()
+    _write(log, "new")
+    older, oldest = tmp_path / "trino.log.1", tmp_path / "trino.log.2"
+    _write(older, "x" * 999)
+    _write(oldest, "x" * 999)
+    (tmp_path / "trino.log.gz").write_text("somebody's own")
+    for name, offset in (
+        (f"{log.stat().st_ino}:of-one-that-is-gone", 5000),
+        (f"{older.stat().st_ino}:b", 500),
+        (f"{oldest.stat().st_ino}:c", 1000),
+    ):
+        (work / f"imfile-state:{name}").write_text(json.dumps({"curr_offs": offset}))
+    (work / "imfile-state:7").write_text('{"curr_')
+    link_missed(tmp_path, work, missed)
+    assert [link.stat().st_ino for link in missed.iterdir()] == [older.stat().st_ino]
+
+
 TRACE = (
     "2026-11-22T10:00:00.5Z\tERROR\tmain\tio.trino\tit broke",
     "java.net.ConnectException: refused",

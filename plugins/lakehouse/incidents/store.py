@@ -17,6 +17,7 @@ from lakehouse.exceptions import ConfigurationError
 
 ERROR, WARNING = "error", "warning"
 FAILURE, DEADLINE, QUALITY = "failure", "deadline", "quality"
+RETRY = "retry"  # a try before the last failed: nobody was told of that
 # Incidents of a key that opened within this many days are "the same again".
 REPEATED_DAYS = 7
 _TELLING_SECONDS = 60
@@ -177,7 +178,7 @@ class IncidentStore:
             cursor.execute(_ONE_AT_A_TIME)
             if unless_failed:
                 statement = (
-                    "SELECT 1 FROM reports WHERE dag_id = %s AND run_id = %s AND kind <> 'deadline' "
+                    "SELECT 1 FROM reports WHERE dag_id = %s AND run_id = %s AND kind NOT IN ('deadline', 'retry') "
                     "AND (settled_at IS NULL OR last_seen_at > %s) LIMIT 1"
                 )
                 cursor.execute(statement, (report.dag_id, report.run_id, now - _SAME_FAILURE))

@@ -80,8 +80,9 @@ def told(connection: Connection) -> Iterator[None]:
 
     Raises:
         TransientError: the catalog does not answer, or is not well.
-        ServiceError: it refuses the connection's credentials, or the call.
+        ServiceError: it refuses the connection's credentials or the call, or its certificate is not trusted.
     """
+    import requests
     from pyiceberg.exceptions import RESTError, ServerError, ServiceUnavailableError, TooManyRequestsError
 
     from lakehouse.exceptions import ServiceError, TransientError
@@ -93,6 +94,10 @@ def told(connection: Connection) -> Iterator[None]:
         raise TransientError(f"{where} is not well: {error}: look at its log") from error
     except RESTError as error:
         raise ServiceError(f"{where} refuses: {error}: mend connection {connection.conn_id}", target=where) from error
+    except requests.exceptions.SSLError as error:
+        raise ServiceError(
+            f"{where} has a certificate that is not trusted: {error}: mend that, or the authorities", target=where
+        ) from error
     except OSError as error:
         raise TransientError(f"{where} does not answer: {error}: is it running? Connection {connection.conn_id}") from error
 

@@ -45,3 +45,11 @@ def test_what_it_answers_decides_whether_waiting_heals_it(
         hook = connect(monkeypatch, proxy.url)
         with pytest.raises(kind, match=words):
             _ = hook.catalog
+
+
+@pytest.mark.fault(22)
+def test_a_catalog_whose_certificate_cannot_be_checked_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultProxy("http://127.0.0.1:1") as plain:
+        hook = connect(monkeypatch, plain.url.replace("http:", "https:"))
+        with pytest.raises(ServiceError, match="has a certificate that is not trusted"):
+            _ = hook.catalog
