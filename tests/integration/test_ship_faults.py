@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyiceberg.catalog import Catalog
 
 from lakehouse import http
-from lakehouse.exceptions import LakehouseError, ServiceError, StorageFullError, TransientError, VerificationError
+from lakehouse.exceptions import ConfigurationError, LakehouseError, ServiceError, StorageFullError, TransientError, VerificationError
 from lakehouse.opensearch import send
 from lakehouse.opensearch import ship as shipping
 from lakehouse.opensearch.client import OpenSearchClient
@@ -212,7 +212,7 @@ def test_a_process_killed_in_mid_bulk_and_another_before_the_cursor_leave_each_r
     running: list[subprocess.Popen[str]] = []
     kill = killer(lambda: running[-1])
     # The node took the third bulk and its answer is on the way; then, the last bulk went in and the end reads the indices back.
-    for path, nth in ((BULK, 3), (SEARCH, 2)):
+    for path, nth in ((BULK, 3), (SEARCH, 3)):
         proxy.heal()
         fault = proxy.add("POST", path, nth=nth, after=kill, drop=True)
         running.append(made.start_process(proxy.url, BULK_BYTES))
@@ -344,6 +344,17 @@ def test_an_index_that_is_read_only_fails_fast_and_named_and_goes_on_when_it_is_
     assert (made.ship().counts.indexed, held(made)) == (30, ids(rows))
 
 
+@pytest.mark.fault(28)
+def test_a_clock_that_is_wrong_stops_a_run_before_a_row_is_refused_for_it(made: Logs, proxy: FaultProxy, client: OpenSearchClient) -> None:
+    rows = made.append([NOW] * 30)
+    tomorrow = int(time.time()) + 86_400
+    proxy.add("GET", "/_cat/health", answer=with_body(lambda _: json.dumps([{"epoch": str(tomorrow)}]).encode()))
+    with pytest.raises(ConfigurationError, match=r"it is .* here and .* on OpenSearch.*: set the clocks right"):
+        made.ship(client)
+    assert (made.numbers_of_shipments(), made.refused(), held(made)) == ([], [], [])
+    assert (made.ship(client).counts.indexed, held(made)) == (30, ids(rows))
+
+
 def test_a_row_that_is_dropped_on_its_way_while_its_answer_says_created_fails_the_run(
     made: Logs, proxy: FaultProxy, client: OpenSearchClient
 ) -> None:
@@ -353,13 +364,19 @@ def test_a_row_that_is_dropped_on_its_way_while_its_answer_says_created_fails_th
         return b"\n".join(body.split(b"\n")[2:])
 
     def as_if_it_were_there(body: bytes) -> bytes:
+        # What somebody else writes meanwhile does not stand in for it.
+        foreign = {"event_time": NOW.isoformat(), "snapshot_id": "1"}
+        made.admin.request("PUT", f"/{made.index()}/_doc/of-another-run", json=foreign)
         answer = json.loads(body)
         return json.dumps(answer | {"items": [{"create": {"status": 201}}, *answer["items"]]}).encode()
 
     proxy.add("POST", BULK, nth=2, request=without_the_first, answer=with_body(as_if_it_were_there))
-    with pytest.raises(VerificationError, match=f"{made.index()} has 29 documents; it had 0, and 30 were indexed: some are gone"):
+    with pytest.raises(
+        VerificationError, match=f"{made.index()} has 29 documents of snapshot [0-9]+; it had 0, and 30 were indexed: some are gone"
+    ):
         made.ship(client)
     assert made.numbers_of_shipments() == []
+    made.admin.request("DELETE", f"/{made.index()}/_doc/of-another-run")
     counts = made.ship(client).counts
     assert (counts.indexed, counts.already_there, held(made)) == (1, 29, ids(rows))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from airflow.sdk import Asset
 from pyiceberg.catalog import Catalog
 
@@ -93,12 +94,16 @@ def test_too_many_refused_rows_fail_the_end_with_reason_and_link_and_the_others_
     assert made.numbers_of_shipments() == [1]
 
 
+@pytest.mark.fault(25)
 def test_another_table_without_a_key_goes_to_other_indices(made: Logs, options: dict[str, Any], tmp_path: Path) -> None:
     """Nothing of the engine knows the logs: this is the generic operator with a contract, a pattern and a template of somebody else's."""
     table, prefix = f"test_db.{made.name}_ticks", f"logs-{made.name}-ticks-"
     file = tmp_path / "ticks.odcs.yaml"
-    text = (REPO / "include" / "contracts" / "collected_option_ticks.odcs.yaml").read_text()
-    file.write_text(text.replace("option_ticks_db.collected_option_ticks", table))
+    odd = """it's "odd"; DROP TABLE ticks; --"""
+    described = yaml.safe_load((REPO / "include" / "contracts" / "collected_option_ticks.odcs.yaml").read_text())
+    described["schema"][0] |= {"name": table.partition(".")[2], "physicalName": table}
+    next(column for column in described["schema"][0]["properties"] if column["name"] == "source_file")["name"] = odd
+    file.write_text(yaml.safe_dump(described))
     template = tmp_path / "ticks.json"
     fields = {
         "timestamp": {"type": "date"},
@@ -108,15 +113,19 @@ def test_another_table_without_a_key_goes_to_other_indices(made: Logs, options: 
     }
     body = {"index_patterns": [f"{prefix}*"], "priority": 901, "template": {"mappings": {"properties": fields}}}
     template.write_text(json.dumps(body))
+    target = Target(prefix=prefix, event_time="timestamp", template=template)
     contract = load(file)
     rows = [
-        {"timestamp": NOW, "symbol": symbol, "last_price": 1.5, "volume": 2**53 + 1, "ingest_time": NOW, "source_file": "a.xml"}
+        {"timestamp": NOW, "symbol": symbol, "last_price": 1.5, "volume": 2**53 + 1, "ingest_time": NOW, odd: "'; --"}
         for symbol in ("SPY25C400", "SPY25C400", "QQQ25P300")
     ]
     ensure_table(made.catalog, contract).append(pa.Table.from_pylist(rows, schema=schemas.schema(contract).as_arrow()))
+    with pytest.raises(ConfigurationError, match=r"ticks\.json: map snapshot_id as keyword; what a run indexed is found by it"):
+        IcebergToOpenSearchOperator(task_id="ship", contract=file, target=target).execute(Run().context())
+    fields["snapshot_id"] = {"type": "keyword"}
+    template.write_text(json.dumps(body))
     made.admin.request("PUT", f"/_index_template/{made.name}-ticks", json=body)
     try:
-        target = Target(prefix=prefix, event_time="timestamp", template=template)
         facts = IcebergToOpenSearchOperator(task_id="ship", contract=file, target=target).execute(Run().context())
         made.admin.refresh(target.pattern)
         hits = made.admin.request("POST", f"/{target.pattern}/_search", json={"size": 10}).json()["hits"]["hits"]
@@ -126,7 +135,7 @@ def test_another_table_without_a_key_goes_to_other_indices(made: Logs, options: 
     assert (facts["rows_read"], facts["indexed"], facts["already_there"], facts["same_id"]) == (3, 2, 1, 1)
     assert sorted(hit["_source"]["symbol"] for hit in hits) == ["QQQ25P300", "SPY25C400"]
     assert {hit["_index"] for hit in hits} == {f"{prefix}{NOW:%Y.%m.%d}"}
-    assert {hit["_source"]["volume"] for hit in hits} == {2**53 + 1}
+    assert {(hit["_source"]["volume"], hit["_source"][odd]) for hit in hits} == {(2**53 + 1, "'; --")}
 
 
 def test_indices_older_than_the_contract_keeps_are_deleted_by_the_identity_that_may_only_do_that(

@@ -6,10 +6,13 @@ overwritten, rolled back, expired or replaced is never passed over in silence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 
 import pyarrow as pa
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
@@ -21,6 +24,9 @@ from lakehouse.exceptions import HistoryError
 from lakehouse.iceberg.history import ancestors, summary_of
 
 _BATCH_BYTES = 64 << 20
+# Many small files are most of what a frequent run reads, and waiting for the store most of reading them: a few are read ahead, whole.
+_SMALL_FILE_BYTES = 2 << 20
+_FILES_AHEAD = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +66,11 @@ class Window:
         return sum(task.file.record_count for task in self.files[first : first + count])
 
     def batches(self, first: int, count: int, *, max_rows: int, max_bytes: int = _BATCH_BYTES) -> Iterator[pa.RecordBatch]:
-        """The rows of some files, in batches of at most so many rows and about so many bytes; a file is read as it goes, never whole."""
+        """The rows of some files, in batches of at most so many rows and about so many bytes; a large file is never read whole."""
         tasks = self.files[first : first + count]
         scan = ArrowScan(self.table.metadata, self.table.io, self.table.schema(), self.condition)
         deletes = _read_all_delete_files(self.table.io, tasks)
-        # The public way (`to_record_batches`) reads whole files into memory, several at once.
-        for batch in scan._record_batches_from_scan_tasks_and_deletes(tasks, deletes):
+        for batch in _read_ahead(tasks, lambda task: scan._record_batches_from_scan_tasks_and_deletes([task], deletes)):
             rows = max(1, min(max_rows, len(batch) * max_bytes // max(batch.nbytes, 1)))
             for start in range(0, len(batch), rows):
                 yield batch.slice(start, rows)
@@ -130,6 +135,22 @@ def live(table: Table, snapshot_id: int, condition: BooleanExpression | None = N
     except ValueError as error:
         raise HistoryError(f"{'.'.join(table.name())} cannot be read ({error}): compact it, then try again") from error
     return Window(table, None, snapshot_id, files, condition or AlwaysTrue())
+
+
+def _read_ahead(tasks: Iterable[FileScanTask], read: Callable[[FileScanTask], Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    """All batches in the files' order. PyIceberg's own way (`to_record_batches`) reads several files at once whatever their size."""
+    with ThreadPoolExecutor(_FILES_AHEAD) as pool:
+
+        def begin(task: FileScanTask) -> Callable[[], Iterable[pa.RecordBatch]]:
+            small = task.file.file_size_in_bytes <= _SMALL_FILE_BYTES
+            return pool.submit(list[pa.RecordBatch], read(task)).result if small else partial(read, task)
+
+        rest = iter(tasks)
+        begun = deque(begin(task) for task in islice(rest, _FILES_AHEAD))
+        while begun:
+            batches = begun.popleft()()
+            begun.extend(begin(task) for task in islice(rest, 1))
+            yield from batches
 
 
 def _in_order(tasks: Iterable[FileScanTask]) -> tuple[FileScanTask, ...]:

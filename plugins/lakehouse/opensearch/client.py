@@ -42,10 +42,11 @@ class OpenSearchClient(HttpClient):
         """Make every document searchable that was taken until now."""
         self.request("POST", f"/{pattern}/_refresh", accept=(404,))
 
-    def documents_by_index(self, pattern: str) -> dict[str, int]:
-        """How many documents each index has, of those that a search finds; an index without any is not listed."""
-        query = {"size": 0, "track_total_hits": False, "aggs": {"by": {"terms": {"field": "_index", "size": 10_000}}}}
-        answer = self._whole(pattern, self.request("POST", f"/{pattern}/_search", json=query).json())
+    def documents_by_index(self, pattern: str, query: dict[str, Any] | None = None) -> dict[str, int]:
+        """How many documents (that match) each index has, of those that a search finds; an index without any is not listed."""
+        search = {"size": 0, "track_total_hits": False, "aggs": {"by": {"terms": {"field": "_index", "size": 10_000}}}}
+        search["query"] = query or {"match_all": {}}
+        answer = self._whole(pattern, self.request("POST", f"/{pattern}/_search", json=search).json())
         return {bucket["key"]: bucket["doc_count"] for bucket in answer.get("aggregations", {}).get("by", {}).get("buckets", [])}
 
     def indices(self, pattern: str) -> set[str]:

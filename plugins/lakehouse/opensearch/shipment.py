@@ -21,6 +21,7 @@ class Part:
         now: when the shipment was planned (ISO 8601); the same bounds hold for all its parts.
         from_day, to_day: event days that a resync is limited to (ISO 8601, both included).
         documents_before: documents by index when it was planned.
+        shipped_before: those of them that are of `to_snapshot_id`: an earlier try of this run sent them.
     """
 
     source_table: str
@@ -33,6 +34,7 @@ class Part:
     files: int
     now: str
     documents_before: dict[str, int]
+    shipped_before: dict[str, int] = field(default_factory=dict)
     from_day: str | None = None
     to_day: str | None = None
     first_file: int = 0

@@ -94,4 +94,6 @@ class Target:
             raise ConfigurationError(
                 f"{contract.table} has columns {double}, and {self.pattern} would make fields of that name out of others"
             )
+        if SNAPSHOT_FIELD not in types and self.mapping()["properties"].get(SNAPSHOT_FIELD, {}).get("type") != "keyword":
+            raise ConfigurationError(f"{self.template.name}: map {SNAPSHOT_FIELD} as keyword; what a run indexed is found by it")
         return {SNAPSHOT_FIELD: "string"} | types | opened | dict.fromkeys(self.lifted, "string")

@@ -59,9 +59,11 @@ class Node:
             found = sum(ids is None or key in ids for _, key in self._matching(path.split("/")[1]))
             return 200, JSON, json.dumps({"count": found}).encode()
         if path.endswith("/_search"):
-            counts = Counter(index for index, _ in self._matching(path.split("/")[1]))
-            found = {"aggregations": {"by": {"buckets": [{"key": key, "doc_count": count} for key, count in counts.items()]}}}
-            return 200, JSON, json.dumps({"timed_out": False, "_shards": {"failed": 0}} | (found if counts else {})).encode()
+            wanted = json.loads(body)["query"].get("term", {}).items()
+            found = [key for key in self._matching(path.split("/")[1]) if wanted <= self.documents[key].items()]
+            counts = Counter(index for index, _ in found)
+            answer = {"aggregations": {"by": {"buckets": [{"key": key, "doc_count": count} for key, count in counts.items()]}}}
+            return 200, JSON, json.dumps({"timed_out": False, "_shards": {"failed": 0}} | (answer if counts else {})).encode()
         return 404, JSON, b"{}"
 
     def held(self) -> list[str]:

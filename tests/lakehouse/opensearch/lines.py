@@ -39,7 +39,8 @@ CONTRACT = Contract(
 def target_in(folder: Path) -> Target:
     """`logs-*`, with its template in the folder."""
     template = folder / "template.json"
-    mapping = {"dynamic": False, "properties": {"at": {"type": "date"}, "key": {"type": "keyword"}, "size": {"type": "long"}}}
+    types = {"at": "date", "key": "keyword", "size": "long", "snapshot_id": "keyword"}
+    mapping = {"dynamic": False, "properties": {name: {"type": kind} for name, kind in types.items()}}
     template.write_text(json.dumps({"template": {"mappings": mapping}}))
     return Target(prefix="logs-", event_time="at", template=template)
 
