@@ -18,22 +18,14 @@ def main(table: str, rows: int) -> None:
     spark = SparkSession.builder.appName("bench").getOrCreate()
     spark.sparkContext.addPyFile(option_ticks.__file__)
     days = {date(2026, 11, day): rows // 4 for day in (16, 17, 18, 19)}
-    names = [name.split()[0] for name in option_ticks.WORK_SCHEMA.split(", ")]
-    work = [tuple(unit[name] for name in names) for unit in option_ticks.work_of(days)]
-
-    def generate(incoming):  # type: ignore[no-untyped-def]  # Spark calls it with batches
-        import option_ticks as job
-
-        return job.batches((unit for batch in incoming for unit in batch.to_pylist()), 7)
-
-    frame = spark.createDataFrame(work, option_ticks.WORK_SCHEMA).repartition(8).mapInArrow(generate, option_ticks.TICK_SCHEMA)
+    frame = option_ticks.ticks_frame(spark, days, 7)
     spark.range(10).writeTo("hive_prod.bench_db.warm_up").createOrReplace()
     for _ in range(2):
         started = time.monotonic()
         frame.write.format("noop").mode("overwrite").save()
         noop = time.monotonic() - started
         started = time.monotonic()
-        frame.writeTo(table).append()
+        frame.writeTo(table).option("use-table-distribution-and-ordering", "false").append()
         append = time.monotonic() - started
         print(f"noop {noop:.3f} append {append:.3f}", flush=True)
     files = spark.sql(f"SELECT count(*) FROM {table}.files").first()

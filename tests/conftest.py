@@ -126,8 +126,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.user_properties += [("fault", marker.args[0]) for marker in item.iter_markers("fault")]
         needs_stack = "stack" in getattr(item, "fixturenames", ())
-        if needs_stack and not (item.get_closest_marker("integration") or item.get_closest_marker("browser")):
-            raise pytest.UsageError(f"{item.nodeid} uses the stack: mark it as integration or browser")
+        if needs_stack and not any(map(item.get_closest_marker, ("integration", "browser", "hive"))):
+            raise pytest.UsageError(f"{item.nodeid} uses the stack: mark it as integration, browser or hive")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

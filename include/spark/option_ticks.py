@@ -6,7 +6,8 @@ By hand:
         --table hive_prod.option_ticks_db.bronze_option_ticks --branch by_hand --days 2026-11-20=10000,2026-11-21=1000000 \\
         --columns timestamp,symbol,bid_price,bid_size,ask_price,ask_size,last_price,volume,exchange,ingest_time
 
-Each day is overwritten whole, all of them in one commit on the branch, which starts at main; columns are matched by name. The values
+Each day is overwritten whole, all of them in one commit on the branch, which starts at main; columns are matched by name. A task makes its
+days' ticks in the table's own order, so nothing is shuffled or sorted: that takes twice as long (`make bench`). The values
 are made in this one file, because Spark ships a job's own functions to its workers, but no modules of this repository.
 """
 
@@ -27,6 +28,7 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pyspark.sql import DataFrame, SparkSession
 
 UNDERLYINGS = Path(__file__).resolve().parent.parent / "sample_data" / "underlyings.csv"
 # The walk's first day; a day's opening price is the walk's state on that day, so days written alone fit together.
@@ -35,6 +37,8 @@ SESSION_OPEN, SESSION_MINUTES = timedelta(hours=13, minutes=30), 390
 TRADING_DAYS = 252
 DAILY_VOLUME = 40_000  # contracts a day for a weight of 1
 BATCH_ROWS = 65_536
+# About what a data file of the table's target size holds: a larger day is made by several tasks, each with a file of its own.
+TASK_ROWS = 16_000_000
 # Written into the snapshot's summary, so that a day which is there with the same seed and rows is left alone.
 RECIPES_PROPERTY = "lakehouse.tick-days"
 WORK_SCHEMA = (
@@ -207,6 +211,20 @@ def _cents(prices: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.round(np.maximum(prices, 0.01), 2).astype(np.float64)
 
 
+def ticks_frame(spark: SparkSession, days: dict[date, int], seed: int) -> DataFrame:
+    """The ticks of the days, clustered by day and then in the table's sort order, so that a writer has nothing to shuffle or sort."""
+
+    def generate(incoming: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return batches((unit for batch in incoming for unit in batch.to_pylist()), seed)
+
+    names = [name.split()[0] for name in WORK_SCHEMA.split(", ")]
+    work = [tuple(unit[name] for name in names) for unit in work_of(days)]
+    tasks = sum(-(-rows // TASK_ROWS) for rows in days.values())
+    within = ["day"] if tasks == len(days) else ["day", "symbol"]
+    units = spark.createDataFrame(work, WORK_SCHEMA).repartitionByRange(tasks, *within).sortWithinPartitions("day", "symbol")
+    return units.mapInArrow(generate, TICK_SCHEMA)
+
+
 def main() -> None:
     """Parse the arguments and write the days."""
     from pyspark.sql import SparkSession
@@ -221,18 +239,12 @@ def main() -> None:
     options = parser.parse_args()
     days = {date.fromisoformat(day): int(rows) for day, rows in (pair.split("=") for pair in options.days.split(","))}
     seed = options.seed
-
-    def generate(incoming: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return batches((unit for batch in incoming for unit in batch.to_pylist()), seed)
-
     spark = SparkSession.builder.appName("option_ticks").getOrCreate()
     print(f"option_ticks: writing {sum(days.values())} ticks of {len(days)} days to {options.table}, branch {options.branch}", flush=True)  # noqa: T201
     spark.sql(f"ALTER TABLE {options.table} CREATE OR REPLACE BRANCH `{options.branch}`")
-    names = [name.split()[0] for name in WORK_SCHEMA.split(", ")]
-    work = [tuple(unit[name] for name in names) for unit in work_of(days)]
-    units = spark.createDataFrame(work, WORK_SCHEMA).repartition(min(len(work), 4 * spark.sparkContext.defaultParallelism))
-    ticks = units.mapInArrow(generate, TICK_SCHEMA).select(*(col(name) for name in options.columns.split(",")))
-    writer = ticks.writeTo(f"{options.table}.`branch_{options.branch}`")
+    ticks = ticks_frame(spark, days, seed).select(*(col(name) for name in options.columns.split(",")))
+    # The rows come as the table wants them, which Spark cannot know: it would shuffle and sort them again.
+    writer = ticks.writeTo(f"{options.table}.`branch_{options.branch}`").option("use-table-distribution-and-ordering", "false")
     for key, value in recipes(days, seed).items():
         writer = writer.option(f"snapshot-property.{key}", value)
     writer.overwritePartitions()

@@ -29,6 +29,19 @@ from lakehouse.iceberg.catalog import open_catalog
 from stack.installation import REPO, Installation
 from stack.report import query
 
+# Collected here as well: with this module's fixtures they run on the metastore.
+from tests.integration.test_roundtrip import (
+    test_rows_of_pyiceberg_are_read_equal_by_trino_and_spark,
+    test_rows_of_spark_are_read_equal_by_trino_and_pyiceberg,
+    test_rows_of_trino_are_read_equal_by_spark_and_pyiceberg,
+)
+
+__all__ = [
+    "test_rows_of_pyiceberg_are_read_equal_by_trino_and_spark",
+    "test_rows_of_spark_are_read_equal_by_trino_and_pyiceberg",
+    "test_rows_of_trino_are_read_equal_by_spark_and_pyiceberg",
+]
+
 pytestmark = pytest.mark.hive
 
 STATE = REPO / "var" / "test-hive"
@@ -70,6 +83,12 @@ def hive_stack() -> Installation:
     """The tests' installation with the Hive metastore, running."""
     _stack_tool("up")
     return Installation(STATE, PORT_OFFSET)
+
+
+@pytest.fixture
+def stack(hive_stack: Installation) -> Installation:
+    """What tests of another module run on here."""
+    return hive_stack
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
 
@@ -63,6 +65,11 @@ def test_spark_and_arrow_write_the_very_same_rows(catalog: Catalog, stack: Insta
     assert summaries[0]["lakehouse.tick-days"] == summaries[1]["lakehouse.tick-days"]
     assert {summary["replace-partitions"] for summary in summaries} == {"true"}
     assert {summary["added-data-files"] for summary in summaries} == {"2"}
+    for branch in ("by_arrow", "by_spark"):
+        for task in table.scan(snapshot_id=branch_head(table, branch).snapshot_id).plan_files():
+            with table.io.new_input(task.file.file_path).open() as file:
+                rows = pq.read_table(file, columns=["symbol", "timestamp"])
+            assert rows.equals(rows.sort_by([("symbol", "ascending"), ("timestamp", "ascending")]))
 
 
 @pytest.mark.fault(11)
@@ -125,6 +132,18 @@ def test_a_day_that_main_got_meanwhile_fails_the_publishing_task_by_name(catalog
     )
     with pytest.raises(ChangedMeanwhileError, match=f"other rows of {DAY} in snapshot {theirs} after branch ours"):
         task.choose_branch({})
+
+
+def test_a_rule_that_cannot_be_asked_of_a_branch_is_named(
+    catalog: Catalog, made: Contract, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow's own logger writes past pytest.
+    monkeypatch.setattr(AuditBranchOperator, "log", logging.getLogger("audit"))
+    snapshot = write(catalog, made, {DAY: 300}, "custom")
+    file = _file(made)
+    file.write_text(file.read_text().replace("severity: warning", "severity: error"))
+    assert AuditBranchOperator(task_id="audit", contract=file, branch="custom", days=f"{DAY}=300").execute({}) == snapshot
+    assert "rows_as_usual is not asked of a branch (a custom rule)" in caplog.text
 
 
 def _file(made: Contract) -> Path:

@@ -65,6 +65,9 @@ class AuditBranchOperator(LakehouseOperator):
             f"{day}: {wanted[day]} rows were wanted, {there.get(day, 0)} are there" for day in days if there.get(day, 0) != wanted[day]
         ]
         for result in audit(cursor, contract, source):
+            if result.status == "skipped":
+                self.log.warning("%s is not asked of a branch (a custom rule): the checks after publishing ask it", result.check_id)
+                continue
             self.log.info("%s %s: measured %s, wanted %s", result.status.upper(), result.check_id, result.measured, result.threshold)
             if result.status != "passed":
                 failures.append(f"{result.check_id}: {result.description}; measured {result.measured}, wanted {result.threshold}")
