@@ -141,7 +141,10 @@ def test_a_rule_that_cannot_be_asked_of_a_branch_is_named(
     monkeypatch.setattr(AuditBranchOperator, "log", logging.getLogger("audit"))
     snapshot = write(catalog, made, {DAY: 300}, "custom")
     file = _file(made)
-    file.write_text(file.read_text().replace("severity: warning", "severity: error"))
+    rule = "{measure: rows_like_weekday, mustBeLessOrEqualTo: 50}\n        severity: "
+    text = file.read_text()
+    assert f"{rule}warning" in text
+    file.write_text(text.replace(f"{rule}warning", f"{rule}error"))
     assert AuditBranchOperator(task_id="audit", contract=file, branch="custom", days=f"{DAY}=300").execute({}) == snapshot
     assert "rows_as_usual is not asked of a branch (a custom rule)" in caplog.text
 
