@@ -127,8 +127,8 @@ class Shipment:
         missing = f" + missing {counts.missing}" if self.kind == "dry run" else ""
         return (
             f"{self.source_table} to {self.target} ({self.kind}): {self.rows_read} rows read = indexed {counts.indexed} + already there "
-            f"{counts.already_there}{missing} + refused {counts.refused}; {counts.bytes_sent / 1e6:.1f} MB in {counts.seconds:.1f} s, "
-            f"{self.rows_per_second:.0f} rows/s{self._behind()}"
+            f"{counts.already_there}{missing} + refused {counts.refused}; {counts.bytes_sent / 1e6:.1f} MB in {counts.seconds:.1f} s "
+            f"of workers' time, {self.rows_per_second:.0f} rows/s each{self._behind()}"
         )
 
     def _behind(self) -> str:
