@@ -42,6 +42,8 @@ IMAGE_METADATA = Asset("image_metadata")
 IMAGE_RECONCILIATION = Asset("image_reconciliation")
 DASHBOARDS = Asset("dashboards")
 
+# How long objects are kept that are not needed any more, or not yet looked at; table_maintenance deletes them by their age.
+KEPT_DAYS = {"archive/": 400, "refused/": 400, "quarantine/": 90}
 SILENCES = Path(__file__).resolve().parent / "silences.yaml"
 _TICK_BOARD = "Superset board Lakehouse Analytics"
 # What people miss when an asset is not made, for the message of an incident; a test holds it to the DAGs' schedules and to the boards.

@@ -1,11 +1,28 @@
-"""Quoting for Trino: every identifier and value that enters a statement passes through here."""
+"""Trino as the engine sees it: a cursor, and the quoting that every identifier and value passes which enters a statement."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from lakehouse.exceptions import ConfigurationError
+
+
+class Cursor(Protocol):
+    """The part of a DB-API cursor (PEP 249) that is used."""
+
+    def execute(self, operation: str) -> Any:
+        """Run a statement."""
+
+    def fetchone(self) -> Any:
+        """The next row."""
+
+    def fetchall(self) -> Any:
+        """The rows that are left."""
+
+    @property
+    def description(self) -> Any:
+        """The columns of the last statement."""
 
 
 def identifier(name: str) -> str:

@@ -89,6 +89,17 @@ class Person:
         """
         return bool(self.driver.execute_script(script))
 
+    def picture(self, path: Path) -> None:
+        """What the window shows once nothing moves in it any more: charts and tables come in with an animation."""
+        seen: list[str] = []
+
+        def still(driver: WebDriver) -> bool:
+            seen.append(driver.get_screenshot_as_base64())
+            return seen[-1] in seen[-2:-1]
+
+        WebDriverWait(self.driver, SECONDS, poll_frequency=1).until(still)
+        self.driver.save_screenshot(str(path))
+
     def wait_for(self, selector: str) -> None:
         WebDriverWait(self.driver, SECONDS).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, selector))
 
@@ -113,7 +124,7 @@ def person(tmp_path: Path, stack: Installation) -> Iterator[Person]:
         options.add_argument(flag)
     driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
     # Tall enough for a whole board: Superset draws what is near the window.
-    size = {"width": 1366, "height": 4000, "deviceScaleFactor": 1, "mobile": False}
+    size = {"width": 1366, "height": 5400, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     yield Person(driver, stack)
     driver.quit()
@@ -143,8 +154,6 @@ def test_every_chart_of_a_board_is_drawn(
     first = person.open(board["slug"])
     folder = stack.state / "screenshots"
     folder.mkdir(exist_ok=True)
-    time.sleep(2)  # ECharts moves its bars for a second
-    person.driver.save_screenshot(str(folder / f"superset-{board['slug']}.png"))
     names = [one.get_attribute("data-test-chart-name") for one in person.driver.find_elements(By.CSS_SELECTOR, "[data-test-chart-name]")]
     assert sorted(names) == sorted(place["sliceName"] for place in _places(board))
     wrong = {}
@@ -154,6 +163,7 @@ def test_every_chart_of_a_board_is_drawn(
         if "error" in text.lower().splitlines() or "Data error" in text or (empty and not place.get("mayBeEmpty")):
             wrong[place["sliceName"]] = text[:300]
     assert wrong == {}
+    person.picture(folder / f"superset-{board['slug']}.png")
     # With Superset's own cache, and in a window of the size that people have.
     person.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})  # type: ignore[attr-defined]
     person.driver.set_window_size(1366, 768)

@@ -39,6 +39,13 @@ def last_shipment(catalog: Catalog, source_table: str, target: str) -> Cursor | 
     return Cursor(last["number"] or 0, last["table_uuid"], last["from_snapshot_id"], int(last["to_snapshot_id"]))
 
 
+def shipped_snapshots(catalog: Catalog, source_table: str) -> set[int]:
+    """The snapshot up to which each target has a table's rows: where its next shipment goes on from."""
+    targets = catalog.load_table(SHIPMENTS).scan(equal("source_table", source_table), selected_fields=("target",)).to_arrow()
+    cursors = (last_shipment(catalog, source_table, str(target)) for target in set(targets["target"].to_pylist()))
+    return {cursor.to_snapshot_id for cursor in cursors if cursor is not None}
+
+
 def record_shipment(catalog: Catalog, part: Part, shipment: Shipment) -> None:
     """Move the cursor, once: the number that was planned may be taken by this very window, and by no other.
 

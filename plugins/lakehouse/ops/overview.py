@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakehouse.quality.scan import Cursor
+from lakehouse.sql import Cursor
 
 Row = dict[str, Any]
 

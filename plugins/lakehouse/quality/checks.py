@@ -15,9 +15,9 @@ from lakehouse.quality.manifests import ManifestFacts, read_facts
 from lakehouse.quality.metadata import answer, newest
 from lakehouse.quality.objects import missing_objects
 from lakehouse.quality.results import MANIFESTS, SCAN, CheckResult, Measured, verdict
-from lakehouse.quality.scan import Cursor, scan
+from lakehouse.quality.scan import scan
 from lakehouse.quality.weekdays import like_weekday
-from lakehouse.sql import identifier
+from lakehouse.sql import Cursor, identifier
 from lakehouse.sql import table as quoted
 
 FRESHNESS = "freshness"

@@ -8,8 +8,7 @@ from datetime import date, datetime, timedelta
 
 from lakehouse.contracts import Contract
 from lakehouse.quality.results import CheckResult
-from lakehouse.quality.scan import Cursor
-from lakehouse.sql import literal, table
+from lakehouse.sql import Cursor, literal, table
 
 RESULTS = "ops_db.check_results"
 _NOT_PASSED = "('failed', 'warned', 'empty')"

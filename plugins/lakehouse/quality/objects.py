@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lakehouse.contracts import Check
 from lakehouse.quality.results import OBJECTS, Measured
-from lakehouse.quality.scan import Cursor
-from lakehouse.sql import identifier
+from lakehouse.sql import Cursor, identifier
 
 SAMPLE = 50
 

@@ -12,8 +12,8 @@ from lakehouse.contracts import Check, Contract
 from lakehouse.masking import mask
 from lakehouse.quality.predicates import DIALECT, breaking, parse_query
 from lakehouse.quality.results import CheckResult
-from lakehouse.quality.scan import Cursor, first_partition
-from lakehouse.sql import identifier
+from lakehouse.quality.scan import first_partition
+from lakehouse.sql import Cursor, identifier
 
 ROWS = 5
 _PARTITION, _CHECKED = "_partition", "the_checked_table"

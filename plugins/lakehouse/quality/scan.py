@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from lakehouse.contracts import Check, Contract
 from lakehouse.quality.metadata import worst
 from lakehouse.quality.predicates import breaking
 from lakehouse.quality.results import SCAN, Measured
-from lakehouse.sql import identifier
-
-
-class Cursor(Protocol):
-    """The part of a DB-API cursor (PEP 249) that is used."""
-
-    def execute(self, operation: str) -> Any:
-        """Run a statement."""
-
-    def fetchone(self) -> Any:
-        """The next row."""
-
-    def fetchall(self) -> Any:
-        """The rows that are left."""
-
-    @property
-    def description(self) -> Any:
-        """The columns of the last statement."""
+from lakehouse.sql import Cursor, identifier
 
 
 def scan(cursor: Cursor, contract: Contract, checks: Sequence[Check], source: str) -> tuple[int, Any, dict[str, Measured]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lakehouse.http import HttpClient
     from lakehouse.objects import ObjectStore
     from lakehouse.opensearch.client import OpenSearchClient
-    from lakehouse.quality.scan import Cursor
+    from lakehouse.sql import Cursor
 
 
 class NotHereError(LakehouseError):
