@@ -177,7 +177,7 @@ def _do(catalog: Catalog, cursor: Cursor, table_name: str, action: str, statemen
     return work
 
 
-def _run(cursor: Cursor, statement: str) -> str:
+def _run(cursor: Cursor, statement: str, *, sort: bool = True) -> str:
     """Run a statement; returns the outcome."""
     try:
         cursor.execute(statement)
@@ -186,7 +186,7 @@ def _run(cursor: Cursor, statement: str) -> str:
         kind = getattr(error, "error_name", "")
         if kind in _CONFLICTS:
             return "conflict"
-        if kind != _REFUSED:
+        if kind != _REFUSED or not sort:
             raise
         return _run_unsorted(cursor, statement)
     return "done"
@@ -198,7 +198,8 @@ def _run_unsorted(cursor: Cursor, statement: str) -> str:
     cursor.execute(f"SET SESSION {sorting} = false")
     cursor.fetchall()
     try:
-        return "unsorted" if (outcome := _run(cursor, statement)) == "done" else outcome
+        outcome = _run(cursor, statement, sort=False)
+        return "unsorted" if outcome == "done" else outcome
     finally:
         cursor.execute(f"RESET SESSION {sorting}")
         cursor.fetchall()
