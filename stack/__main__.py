@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         lifecycle.clean(stack)
     elif options.command == "status":
         problems = lifecycle.failing(stack)
-        lifecycle.console.print("\n".join(problems) or "every service answers", markup=False)
+        lifecycle.console.print("\n".join(problems) or f"every service answers: {', '.join(lifecycle.service_names(stack))}", markup=False)
         return 1 if problems else 0
     elif options.command == "passwords":
         lifecycle.print_passwords(stack)
@@ -112,8 +112,11 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         except KeyboardInterrupt:  # The usual way out.
             return 0
     elif options.command == "drill":
-        from stack.drill import drill
+        from stack.drill import drill, listed
 
+        if options.fault == "?":
+            lifecycle.console.print(listed(), markup=False)
+            return 0
         problems = drill(stack, options.fault).problems
         lifecycle.console.print(f"{options.fault}: " + ("as it has to be" if not problems else "NOT: " + "; ".join(problems)), markup=False)
         return 1 if problems else 0

@@ -44,6 +44,12 @@ class Outcome:
             self.problems.append(what)
 
 
+def listed() -> str:
+    """Every fault with what it is, a line each."""
+    width = max(map(len, FAULTS))
+    return "\n".join(f"  {one.name:{width}} {one.what}" for one in FAULTS.values())
+
+
 def drill(stack: Installation, name: str) -> Outcome:
     """Run one drill; the stack is healed whatever happens.
 
@@ -51,7 +57,7 @@ def drill(stack: Installation, name: str) -> Outcome:
         StackError: there is no such fault, the stack is not well to begin with, or somebody's incident of that key is open.
     """
     if name not in FAULTS:
-        raise StackError(f"there is no fault {name!r}; there are:\n" + "\n".join(f"  {one.name:20} {one.what}" for one in FAULTS.values()))
+        raise StackError(f"there is no fault {name!r}; there are:\n{listed()}")
     if not _until(lambda: not failing(stack)):
         raise StackError("the stack is not well, a drill would show nothing: " + "; ".join(failing(stack)))
     fault, api = FAULTS[name], AirflowApi(stack)

@@ -55,7 +55,7 @@ def test_only_the_day_with_many_small_files_is_compacted_and_a_shipment_sees_not
     made.ship()
     documents = made.documents()
     said = tidy(made, only_say=True)
-    assert [(work.action, work.outcome) for work in said] == [("compact", "would do"), ("remove_orphan_files", "would do")]
+    assert [(work.action, work.outcome) for work in said] == [("compact", "would do")]
     assert files(made, stack) == {f"{NOW:%Y-%m-%d}": 6, f"{YESTERDAY:%Y-%m-%d}": 2}
     compacted, _ = tidy(made)
     assert (compacted.outcome, compacted.files_before, compacted.files_after) == ("done", 8, 3)

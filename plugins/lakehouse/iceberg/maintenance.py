@@ -64,6 +64,12 @@ class Work:
     snapshots_after: int
     seconds: float
 
+    @property
+    def is_news(self) -> bool:
+        """Whether it made a difference that can be seen, or could not."""
+        before = self.files_before, self.bytes_before, self.snapshots_before
+        return self.outcome != "done" or before != (self.files_after, self.bytes_after, self.snapshots_after)
+
     def __str__(self) -> str:
         return (
             f"{self.table_name}: {self.action} {self.outcome}{f' where {self.place}' if self.place else ''} in {self.seconds:.1f} s; "
@@ -121,7 +127,8 @@ def maintain(
     keep = kept_for(table, needed, now=now)
     if any(snapshot.timestamp_ms / 1000 < ((now or datetime.now(UTC)) - keep).timestamp() for snapshot in _expirable(table)):
         do("expire_snapshots", f"ALTER TABLE {name} EXECUTE expire_snapshots(retention_threshold => '{_seconds(keep)}')")
-    do("remove_orphan_files", f"ALTER TABLE {name} EXECUTE remove_orphan_files(retention_threshold => '{_seconds(KEEP)}')")
+    if not only_say:  # How many there are is not known before.
+        do("remove_orphan_files", f"ALTER TABLE {name} EXECUTE remove_orphan_files(retention_threshold => '{_seconds(KEEP)}')")
     return found
 
 

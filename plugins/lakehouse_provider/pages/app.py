@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_asset
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import HTMLResponse
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader
 
+from lakehouse_provider.links import airflow_url
 from lakehouse_provider.pages import on_call, runbooks
 
 _TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
@@ -43,6 +46,15 @@ def show_runbook(name: str, user: GetUserDep) -> HTMLResponse:  # noqa: ARG001  
     if body is None:
         raise HTTPException(404, f"there is no runbook called {name}")
     return _page("runbook.html", name=name, body=body)
+
+
+@app.exception_handler(401)
+async def sign_in_first(request: Request, error: HTTPException) -> Response:
+    """Whoever comes by a link of a message, signed out, signs in and is led on; a program gets the plain 401."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return await http_exception_handler(request, error)
+    wanted = f"{airflow_url()}{request.url.path}"
+    return RedirectResponse(f"{airflow_url()}/api/v2/auth/login?next={quote(wanted, safe='')}", headers=_HEADERS)
 
 
 def _page(template: str, **values: object) -> HTMLResponse:

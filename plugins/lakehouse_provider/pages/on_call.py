@@ -244,7 +244,11 @@ def _refused() -> Section:
         ]
         for one in refused(_cursor())
     ]
-    return _with(_REFUSED, rows=rows, more=[Cell("Send rows again (redrive_refused)", f"{airflow_url()}/dags/redrive_refused")])
+    return _with(
+        _REFUSED,
+        rows=rows,
+        more=[Cell("Send log lines that OpenSearch refused again (redrive_refused)", f"{airflow_url()}/dags/redrive_refused")],
+    )
 
 
 def _shipments() -> Section:
