@@ -175,7 +175,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _until(what: str, met: Callable[[], Any], seconds: float = 60) -> Any:
+def _until(what: str, met: Callable[[], Any], seconds: float = 120) -> Any:
     with polling(seconds, what) as ticks:
         for _ in ticks:
             try:
