@@ -48,6 +48,9 @@ logs: $(BOOTSTRAP)  ## follow a service's log: SERVICE=trino
 passwords: $(BOOTSTRAP)  ## show the users and passwords of this installation
 	@$(STACK) passwords
 
+restore: $(BOOTSTRAP)  ## bring a back-up back and compare it: BACKUP=20261124T030000Z (default: the newest) REPLACE=yes over what is there
+	@$(STACK) restore $(if $(BACKUP),--backup $(BACKUP)) $(if $(filter yes,$(REPLACE)),--replace)
+
 clean: $(BOOTSTRAP)  ## stop the services and remove their state (software and downloads are kept)
 	@$(STACK) clean
 
@@ -93,7 +96,7 @@ tables: dev  ## write docs/tables from the contracts, and docs/dags.md from the 
 	@$(CONTRACTS) --write
 	@$(CATALOGUE) --write
 
-UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser and not hive"
+UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser and not hive and not restore"
 TESTS := STATE=var/test PORT_OFFSET=12000 CATALOG=rest
 HIVE_TESTS := STATE=var/test-hive PORT_OFFSET=6000 CATALOG=hive
 
@@ -115,6 +118,7 @@ test: dev  ## everything: style, types, layers, unit, DAG, integration and brows
 	  'rules=test ! -x $(PROMTOOL) || { $(RULES); }' \
 	  'integration=PYTHONPATH=. $(DEV)/pytest -q tests -m "integration and not drill" --durations=10' \
 	  'browser=PYTHONPATH=. $(DEV)/pytest -q tests -m browser' \
+	  'restore=PYTHONPATH=. $(DEV)/pytest -q tests -m restore' \
 	  'stop=$(TESTS) $(STACK) down' \
 	  'hive=PYTHONPATH=. $(DEV)/pytest -q tests -m hive' \
 	  'hive-stop=$(HIVE_TESTS) $(STACK) down'
@@ -139,4 +143,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock faults drill
+.PHONY: help run up down status start stop logs passwords restore clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock faults drill

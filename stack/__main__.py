@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("start", "stop", "logs"):
         commands.add_parser(name).add_argument("service")
     commands.add_parser("drill", help="break the running stack in a known way, show what on-call gets, heal it").add_argument("fault")
+    restore = commands.add_parser("restore", help="bring a back-up back and compare it")
+    restore.add_argument("--backup")
+    restore.add_argument("--replace", action="store_true", help="also where the pipeline has run")
     run = commands.add_parser("run", help="start everything, run the pipeline, report")
     run.add_argument("--date", default=os.environ.get("DATE") or None, help="the day to write, default yesterday (UTC)")
     run.add_argument("--rows", type=_positive, default=os.environ.get("ROWS") or "1000000", help="ticks of that day")
@@ -120,6 +123,10 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         problems = drill(stack, options.fault).problems
         lifecycle.console.print(f"{options.fault}: " + ("as it has to be" if not problems else "NOT: " + "; ".join(problems)), markup=False)
         return 1 if problems else 0
+    elif options.command == "restore":
+        from stack.restore import restore
+
+        return restore(stack, options.backup, replace=options.replace)
     elif options.command == "run":
         from stack.run import parse_day, run_pipeline
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import pyrage
+
 from stack.errors import StackError
 
 REPO = Path(__file__).resolve().parent.parent
@@ -33,6 +35,7 @@ SECRETS = (
     "POSTGRES_OPS_PASSWORD",
     "POSTGRES_METASTORE_PASSWORD",
     "POSTGRES_METRICS_PASSWORD",
+    "POSTGRES_BACKUP_PASSWORD",
     "VALKEY_PASSWORD",
     "OPENSEARCH_ADMIN_PASSWORD",
     "OPENSEARCH_SHIPPER_PASSWORD",
@@ -50,6 +53,7 @@ SECRETS = (
     "AIRFLOW_API_SECRET_KEY",
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_FERNET_KEY",
+    "BACKUP_IDENTITY",
 )
 
 
@@ -86,6 +90,11 @@ class Installation:
     def logs(self) -> Path:
         """One log per service."""
         return self.state / "logs"
+
+    @property
+    def backups(self) -> Path:
+        """What `back_up_services` keeps, in one folder for each back-up, and OpenSearch's snapshots."""
+        return self.state / "backups"
 
     @property
     def secrets_file(self) -> Path:
@@ -135,7 +144,7 @@ class Installation:
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_*, CATALOG_* and the paths of installed software.
+        """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_*, CATALOG_*, BACKUP_*, paths of software.
 
         CATALOG_SPARK, CATALOG_TRINO, CATALOG_CONNECTION and CATALOG_GALLERY are the filled templates of `config/catalogs/<catalog>/`.
         """
@@ -147,6 +156,8 @@ class Installation:
             "DATA": str(self.data),
             "LOGS": str(self.logs),
             "ETC": str(self.etc),
+            "BACKUPS": str(self.backups),
+            "BACKUP_RECIPIENT": str(pyrage.x25519.Identity.from_str(self.secrets["BACKUP_IDENTITY"]).to_public()),
             **{f"PORT_{name.upper()}": str(port) for name, port in self.ports.items()},
             **{f"SECRET_{name}": value for name, value in self.secrets.items()},
         }
@@ -183,6 +194,8 @@ def _generate(name: str) -> str:
         import base64
 
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    if name == "BACKUP_IDENTITY":
+        return str(pyrage.x25519.Identity.generate())
     if name.endswith("ACCESS_KEY"):
         return "lake" + secrets.token_hex(8)
     # OpenSearch wants capitals, digits and small letters; the "Aa1" prefix makes that certain for every password.

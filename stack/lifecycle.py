@@ -88,7 +88,7 @@ def up(stack: Installation) -> None:
     """Start what does not run, in order, and wait until each service really answers; Ctrl-C leaves nothing half-started."""
     supervisor = Supervisor(stack)
     console.rule("Start", align="left")
-    for folder in (stack.state, stack.etc, stack.data, stack.logs):
+    for folder in (stack.state, stack.etc, stack.data, stack.logs, stack.backups):
         folder.mkdir(parents=True, exist_ok=True)
         # Started by root, servers with a user of their own must be able to pass through.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
@@ -207,8 +207,14 @@ def clean(stack: Installation) -> None:
     down(stack)
     for name in ("etc", "data", "logs", "airflow", "screenshots"):
         shutil.rmtree(stack.state / name, ignore_errors=True)
-    for path in (stack.secrets_file, stack.catalog_file, stack.state / "run-report.json"):
+    for path in (stack.catalog_file, stack.state / "run-report.json"):
         path.unlink(missing_ok=True)
+    if any(stack.backups.glob("*/manifest.json")):
+        # Without the keys the back-ups can be read by nobody.
+        console.print(f"  kept: the back-ups in {stack.backups}, and {stack.secrets_file}, whose keys they need; remove both by hand")
+    else:
+        shutil.rmtree(stack.backups, ignore_errors=True)
+        stack.secrets_file.unlink(missing_ok=True)
     console.print(f"  removed the state in {stack.state}; software is kept in {software.SOFTWARE.parent}, downloads in {CACHE}")
 
 

@@ -26,6 +26,7 @@ PIPELINE = (
     "bronze_option_ticks",
     "daily_option_summary",
     "table_maintenance",
+    "back_up_services",
     "sync_dashboards",
     "quality_and_service_levels",
 )
@@ -103,10 +104,12 @@ def _pipeline(api: AirflowApi, runs: dict[str, str], day: date, rows: int) -> No
     own = last_daily_interval(TICKS_TIME, datetime.now(UTC))
     taken = {run["logical_date"] and parse_time(run["logical_date"]) for run in api.runs("bronze_option_ticks", limit=100)}
     ticks = _start(api, "bronze_option_ticks", ticks_conf, None if own in taken else own)
-    maintenance = _start(api, "table_maintenance")
+    # Beside the writers, as at night.
+    maintenance, backup = _start(api, "table_maintenance"), _start(api, "back_up_services")
     runs["bronze_raw_logs"] = _finish(api, "bronze_raw_logs", logs)
     runs["ship_logs"] = _consumer(api, "ship_logs", runs, "bronze_raw_logs")
     runs["table_maintenance"] = _finish(api, "table_maintenance", maintenance)
+    runs["back_up_services"] = _finish(api, "back_up_services", backup)
     runs["upload_images"] = _finish(api, "upload_images", images)
     runs["collect_tick_files"] = _finish(api, "collect_tick_files", files)
     runs["bronze_option_ticks"] = _finish(api, "bronze_option_ticks", ticks)

@@ -52,10 +52,10 @@ ROWS = 20_000
 FAULTS = 30  # rows of docs/faults.md
 
 
-def run_stack(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """The stack tool on the tests' own installation."""
+def run_stack(*arguments: str, check: bool = True, state: Path = STATE) -> subprocess.CompletedProcess[str]:
+    """The stack tool on the tests' own installation, or one in another folder."""
     python = REPO / "var" / "venvs" / "stack" / "bin" / "python"
-    command = [python, "-m", "stack", f"--state={STATE}", f"--port-offset={PORT_OFFSET}", "--catalog=rest", *arguments]
+    command = [python, "-m", "stack", f"--state={state}", f"--port-offset={PORT_OFFSET}", "--catalog=rest", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     result = subprocess.run([str(part) for part in command], cwd=REPO, capture_output=True, text=True, env=environment, check=False)
     if check and result.returncode != 0:
@@ -131,8 +131,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.user_properties += [("fault", marker.args[0]) for marker in item.iter_markers("fault")]
         needs_stack = "stack" in getattr(item, "fixturenames", ())
-        if needs_stack and not any(map(item.get_closest_marker, ("integration", "browser", "hive"))):
-            raise pytest.UsageError(f"{item.nodeid} uses the stack: mark it as integration, browser or hive")
+        if needs_stack and not any(map(item.get_closest_marker, ("integration", "browser", "hive", "restore"))):
+            raise pytest.UsageError(f"{item.nodeid} uses the stack: mark it as integration, browser, hive or restore")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

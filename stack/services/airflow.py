@@ -8,6 +8,7 @@ from collections.abc import Callable
 from stack import software
 from stack.installation import VENVS, Installation
 from stack.services.log_collector import SPOOL
+from stack.services.postgres import postgres_binaries
 from stack.services.process import check_call
 from stack.services.service import Service, get
 
@@ -23,8 +24,8 @@ def airflow(stack: Installation) -> list[Service]:
         "AWS_REGION": "us-east-1",
         "LAKEHOUSE_STATE": str(stack.state),
         "LAKEHOUSE_LOG_SPOOL": str(stack.data / SPOOL),
-        # spark-submit, and the same interpreter for Spark's Python workers.
-        "PATH": f"{binaries}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        # spark-submit, pg_dump, and the same interpreter for Spark's Python workers.
+        "PATH": f"{binaries}:{postgres_binaries()}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "PYSPARK_PYTHON": str(binaries / "python"),
     }
 

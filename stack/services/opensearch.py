@@ -31,7 +31,7 @@ def opensearch(stack: Installation) -> Service:
                 shutil.copyfile(default, config / "opensearch-security" / default.name)
         (data / "tmp").mkdir(parents=True, exist_ok=True)
         (data / "data").mkdir(parents=True, exist_ok=True)
-        for folder in (config, data, stack.logs / "opensearch"):
+        for folder in (config, data, stack.logs / "opensearch", stack.backups / "opensearch"):
             own_by_service_user(folder)
 
     def ready() -> bool:

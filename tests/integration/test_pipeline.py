@@ -35,6 +35,7 @@ def test_every_dag_succeeds_and_the_report_says_so(pipeline: dict[str, Any]) -> 
             "ship_logs",
             "sync_dashboards",
             "table_maintenance",
+            "back_up_services",
             "upload_images",
         ),
         "success",
