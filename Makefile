@@ -48,6 +48,9 @@ logs: $(BOOTSTRAP)  ## follow a service's log: SERVICE=trino
 passwords: $(BOOTSTRAP)  ## show the users and passwords of this installation
 	@$(STACK) passwords
 
+env: $(BOOTSTRAP)  ## write .env and var/compose for `docker compose up`: SCALE=yes CATALOG=hive
+	@$(STACK) env $(if $(filter yes,$(SCALE)),--scale-out)
+
 restore: $(BOOTSTRAP)  ## bring a back-up back and compare it: BACKUP=20261124T030000Z (default: the newest) REPLACE=yes over what is there
 	@$(STACK) restore $(if $(BACKUP),--backup $(BACKUP)) $(if $(filter yes,$(REPLACE)),--replace)
 
@@ -143,4 +146,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords restore clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock faults drill
+.PHONY: help run up down status start stop logs passwords env restore clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock faults drill

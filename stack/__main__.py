@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("start", "stop", "logs"):
         commands.add_parser(name).add_argument("service")
     commands.add_parser("drill", help="break the running stack in a known way, show what on-call gets, heal it").add_argument("fault")
+    env = commands.add_parser("env", help="write .env and the settings for docker compose")
+    env.add_argument("--env-file", type=Path, default=REPO / ".env")
+    env.add_argument("--scale-out", action="store_true", help="with a Spark cluster, a second Trino node, and Airflow's Celery workers")
     restore = commands.add_parser("restore", help="bring a back-up back and compare it")
     restore.add_argument("--backup")
     restore.add_argument("--replace", action="store_true", help="also where the pipeline has run")
@@ -123,6 +126,12 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         problems = drill(stack, options.fault).problems
         lifecycle.console.print(f"{options.fault}: " + ("as it has to be" if not problems else "NOT: " + "; ".join(problems)), markup=False)
         return 1 if problems else 0
+    elif options.command == "env":
+        from stack.compose import ComposeInstallation
+        from stack.environment import write_environment
+
+        containers = ComposeInstallation(options.state.resolve() / "compose", wanted_catalog=options.catalog, scale_out=options.scale_out)
+        write_environment(containers, options.env_file)
     elif options.command == "restore":
         from stack.restore import restore
 

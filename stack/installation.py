@@ -54,6 +54,7 @@ SECRETS = (
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_FERNET_KEY",
     "BACKUP_IDENTITY",
+    "GRAFANA_ADMIN_PASSWORD",
 )
 
 
@@ -75,6 +76,11 @@ class Installation:
         """The port of each listener, by its name in `config/ports.toml`, shifted by the offset."""
         ports = tomllib.loads((CONFIG / "ports.toml").read_text())
         return {name: port + self.port_offset for name, port in ports.items()}
+
+    @cached_property
+    def hosts(self) -> dict[str, str]:
+        """Where each listener of `ports` is reached by the other services."""
+        return dict.fromkeys(self.ports, HOST)
 
     @property
     def etc(self) -> Path:
@@ -142,21 +148,32 @@ class Installation:
             write_private(self.secrets_file, "".join(f"{name}={known[name]}\n" for name in SECRETS))
         return known
 
-    @cached_property
-    def variables(self) -> dict[str, str]:
-        """What a template under `config/` may name: HOST, STATE, REPO, PORT_*, SECRET_*, CATALOG_*, BACKUP_*, paths of software.
-
-        CATALOG_SPARK, CATALOG_TRINO, CATALOG_CONNECTION and CATALOG_GALLERY are the filled templates of `config/catalogs/<catalog>/`.
-        """
-        values = {
-            "HOST": HOST,
+    @property
+    def places(self) -> dict[str, str]:
+        """What differs between a stack of processes and one of containers: folders, the address to listen on, and where Spark runs."""
+        return {
             "STATE": str(self.state),
             "REPO": str(self.repo),
-            "VENVS": str(VENVS),
             "DATA": str(self.data),
             "LOGS": str(self.logs),
             "ETC": str(self.etc),
             "BACKUPS": str(self.backups),
+            "LINEAGE": str(self.state / "lineage.jsonl"),
+            "BIND": HOST,
+            "SPARK_MASTER": "local[2]",
+            "TRINO_WORKER": f"node.internal-address={HOST}\nnode.bind-ip={HOST}",
+            "SPARK_DRIVER": f"spark.driver.host {HOST}\nspark.driver.bindAddress {HOST}",
+        }
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """What a template under `config/` may name; the one of a port listens on BIND, and the others reach it at HOST_*:PORT_*.
+
+        CATALOG_SPARK, CATALOG_TRINO, CATALOG_CONNECTION and CATALOG_GALLERY are the filled templates of `config/catalogs/<catalog>/`.
+        """
+        values = {
+            **self.places,
+            **{f"HOST_{name.upper()}": host for name, host in self.hosts.items()},
             "BACKUP_RECIPIENT": str(pyrage.x25519.Identity.from_str(self.secrets["BACKUP_IDENTITY"]).to_public()),
             **{f"PORT_{name.upper()}": str(port) for name, port in self.ports.items()},
             **{f"SECRET_{name}": value for name, value in self.secrets.items()},

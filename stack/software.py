@@ -62,12 +62,19 @@ def install_environment(name: str, locks: tuple[Path, ...], *, editable: bool = 
 def install_java_servers() -> None:
     """Trino, OpenSearch with its security plugin, and Spark's Iceberg jars, unpacked under `var/software`."""
     artifacts = _artifacts()
-    for name, artifact in artifacts.items():
-        archive = _download(name, artifact)
-        if artifact["packaging"] == "jar":
-            _once(JARS / archive.name, partial(shutil.copyfile, archive))
+    for name in ("trino", "opensearch", "opensearch-security"):
+        _download(name, artifacts[name])
+    install_spark_jars()
     _once(server_home("trino"), partial(_unpack, _archive(artifacts["trino"])))
     _once(server_home("opensearch"), partial(_unpack_opensearch, artifacts))
+
+
+def install_spark_jars() -> None:
+    """The jars that Spark needs to speak to Iceberg and the object store."""
+    for name, artifact in _artifacts().items():
+        if artifact["packaging"] == "jar":
+            archive = _download(name, artifact)
+            _once(JARS / archive.name, partial(shutil.copyfile, archive))
 
 
 def server_home(name: str) -> Path:
@@ -76,7 +83,7 @@ def server_home(name: str) -> Path:
 
 
 def spark_jars() -> list[Path]:
-    """The jars that Spark needs to speak to Iceberg and the object store."""
+    """What `install_spark_jars` installs."""
     return [JARS / _archive(artifact).name for artifact in _artifacts().values() if artifact["packaging"] == "jar"]
 
 

@@ -69,12 +69,12 @@ def opensearch(stack: Installation) -> Service:
 
 
 def create_certificates(stack: Installation) -> None:
-    """A certificate authority and the node's certificate for OpenSearch, made once per installation."""
+    """A certificate authority and the node's certificate for OpenSearch, made once per installation, for the names that it is called by."""
     folder = stack.etc / "opensearch"
     if (folder / "node.pem").exists():
         return
     authority = trustme.CA(organization_name="lakehouse")
-    node = authority.issue_cert("localhost", HOST, common_name="node")
+    node = authority.issue_cert(*dict.fromkeys(("localhost", HOST, stack.hosts["opensearch"])), common_name="node")
     # OpenSearch wants PKCS#8.
     key = load_pem_private_key(node.private_key_pem.bytes(), password=None)
     write_private(folder / "node.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())

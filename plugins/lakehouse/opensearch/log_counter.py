@@ -94,13 +94,13 @@ def busiest(by_minute: Mapping[int, int], width: int = int(WINDOW.total_seconds(
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until stopped."""
-    url, port = arguments
+    """Serve until stopped: the node's address, a port, and the address to listen on, by default this machine's own."""
+    url, port, *addresses = arguments
     environment: Mapping[str, Any] = os.environ
     auth = (environment["OPENSEARCH_USER"], environment["OPENSEARCH_PASSWORD"])
     registry = CollectorRegistry()
     registry.register(LogCounter(OpenSearchClient("OpenSearch", url, auth=auth, verify=environment.get("OPENSEARCH_CA") or True)))
-    start_http_server(int(port), addr="127.0.0.1", registry=registry)
+    start_http_server(int(port), addr=addresses[0] if addresses else "127.0.0.1", registry=registry)
     threading.Event().wait()
 
 
