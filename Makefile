@@ -95,6 +95,9 @@ lint-content: dev  ## check contracts, their pages, the page of DAGs, boards, an
 panels: dev  ## ask the running stack every query of Grafana's boards and alert rules, and list the answers
 	@PYTHONPATH=. $(DEV)/python -m tests.grafana.panels
 
+lineage: dev  ## print who read and wrote what, as a Mermaid flowchart, from the events of the last 30 days
+	@$(DEV)/python -m lakehouse_provider.lineage $(or $(STATE),var)/data/lineage
+
 tables: dev  ## write docs/tables from the contracts, and docs/dags.md from the DAGs
 	@$(CONTRACTS) --write
 	@$(CATALOGUE) --write
@@ -146,4 +149,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords env restore clean dev fmt lint lint-content rules tables unit test panels grafana-conformance bench lock faults drill
+.PHONY: help run up down status start stop logs passwords env restore clean dev fmt lint lint-content rules lineage tables unit test panels grafana-conformance bench lock faults drill

@@ -20,7 +20,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, get_current_context, task
 
 from dags._policy import START_DATE, TRINO_POOL, default_args, on_call
-from include.assets import BRONZE_OPTION_TICKS, DAILY_OPTION_SUMMARY, Tag, contract
+from include.assets import BRONZE_OPTION_TICKS, COLLECTED_OPTION_TICKS, DAILY_OPTION_SUMMARY, Tag, contract
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 TICKS_DAG = "bronze_option_ticks"
 
 
-@task(outlets=[DAILY_OPTION_SUMMARY], pool=TRINO_POOL)
+@task(inlets=[BRONZE_OPTION_TICKS, COLLECTED_OPTION_TICKS], outlets=[DAILY_OPTION_SUMMARY], pool=TRINO_POOL)
 def merge() -> dict[str, Any]:
     """Merges the touched days and reads the counts back."""
     from datetime import date

@@ -20,7 +20,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
 from dags._policy import START_DATE, TRINO_POOL, default_args, on_call
-from include.assets import DASHBOARDS, TABLES, Tag, contract
+from include.assets import DASHBOARDS, OF_TABLE, TABLES, Tag, contract
 from lakehouse_provider.notifiers import SettleIncidents
 from lakehouse_provider.operators.incidents import CopyIncidentsOperator
 from lakehouse_provider.operators.quality import ContractCheckOperator
@@ -43,7 +43,11 @@ with DAG(
     ensure_tables = EnsureTablesOperator(task_id="ensure_tables", contracts=[contract(name) for name in TABLES])
     checks = [
         ContractCheckOperator(
-            task_id=f"check_{name}", contract=contract(name), pool=TRINO_POOL, on_success_callback=SettleIncidents(task=True)
+            task_id=f"check_{name}",
+            contract=contract(name),
+            inlets=[OF_TABLE[name]],
+            pool=TRINO_POOL,
+            on_success_callback=SettleIncidents(task=True),
         )
         for name in TABLES
     ]

@@ -16,7 +16,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from dags._policy import DECODE_POOL, START_DATE, default_args, on_call
-from include.assets import IMAGE_RECONCILIATION, Tag, contract
+from include.assets import IMAGE_METADATA, IMAGE_RECONCILIATION, Tag, contract
 from lakehouse_provider.operators.image_reconciliation import ReconcileImagesOperator
 from lakehouse_provider.operators.tables import EnsureTablesOperator
 
@@ -58,6 +58,7 @@ with DAG(
         check_hashes="{{ params.check_hashes }}",
         max_moves="{{ params.max_moves }}",
         days_back="{{ '' if params.days_back is none else params.days_back }}",
+        inlets=[IMAGE_METADATA],
         outlets=[IMAGE_RECONCILIATION],
         pool=DECODE_POOL,
         execution_timeout=timedelta(hours=6),

@@ -62,6 +62,7 @@ with DAG(
         target=LOGS,
         planned=plan.output,
         counts=ship.output,
+        inlets=[RAW_LOGS],
         outlets=[OPENSEARCH_LOGS],
         trigger_rule="none_failed",
     )

@@ -67,6 +67,7 @@ with DAG(
         folder=SUPERSET_FOLDER,
         overwrite_drift="{{ params.overwrite_drift }}",
         restore="{{ params.restore or '' }}",
+        inlets=[DAILY_OPTION_SUMMARY],
         outlets=[DASHBOARDS],
         pool=DASHBOARDS_POOL,
     )

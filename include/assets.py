@@ -41,6 +41,8 @@ OPENSEARCH_LOGS = Asset("opensearch_logs")
 IMAGE_METADATA = Asset("image_metadata")
 IMAGE_RECONCILIATION = Asset("image_reconciliation")
 DASHBOARDS = Asset("dashboards")
+# The asset of each table in TABLES.
+OF_TABLE = {asset.name: asset for asset in (BRONZE_OPTION_TICKS, COLLECTED_OPTION_TICKS, DAILY_OPTION_SUMMARY, RAW_LOGS, IMAGE_METADATA)}
 
 # How long objects are kept that are not needed any more, or not yet looked at; table_maintenance deletes them by their age.
 KEPT_DAYS = {"archive/": 400, "refused/": 400, "quarantine/": 90}

@@ -48,7 +48,7 @@ class ComposeInstallation(Installation):
             "LOGS": f"{ROOT}/logs",
             "ETC": f"{ROOT}/etc",
             "BACKUPS": f"{ROOT}/backups",
-            "LINEAGE": f"{ROOT}/logs/lineage.jsonl",
+            "LINEAGE": f"{ROOT}/logs/lineage",
             "BIND": "0.0.0.0",  # within the containers' own network
             "SPARK_MASTER": f"spark://{self.hosts['spark_master']}:{self.ports['spark_master']}" if self.scale_out else "local[2]",
             # Their own names and addresses.

@@ -158,7 +158,7 @@ class Installation:
             "LOGS": str(self.logs),
             "ETC": str(self.etc),
             "BACKUPS": str(self.backups),
-            "LINEAGE": str(self.state / "lineage.jsonl"),
+            "LINEAGE": str(self.data / "lineage"),
             "BIND": HOST,
             "SPARK_MASTER": "local[2]",
             "TRINO_WORKER": f"node.internal-address={HOST}\nnode.bind-ip={HOST}",
