@@ -1,11 +1,11 @@
-# `make help` lists the commands. Settings: CATALOG=rest|hive DATE=YYYY-MM-DD ROWS=1000000 PORT_OFFSET=0 STATE=var PYTHON=python3
+# `make help` lists the commands. Settings: CATALOG=rest|hive DATE=YYYY-MM-DD ROWS=1000000 PORT_OFFSET=0 STATE=var PYTHON=python3 SCALE=yes|no
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 STACK := var/venvs/stack/bin/python -m stack
 DEV := var/venvs/dev/bin
-export CATALOG DATE ROWS PORT_OFFSET STATE PYTHON
+export CATALOG DATE ROWS PORT_OFFSET STATE PYTHON SCALE
 
 UV_VERSION := 0.13.9
 BOOTSTRAP := var/venvs/stack/.installed
@@ -48,8 +48,11 @@ logs: $(BOOTSTRAP)  ## follow a service's log: SERVICE=trino
 passwords: $(BOOTSTRAP)  ## show the users and passwords of this installation
 	@$(STACK) passwords
 
+rotate: $(BOOTSTRAP)  ## a new password, key or certificate: SECRET=S3_SECRET_KEY (SECRET=? lists them)
+	@$(STACK) rotate $(or $(SECRET),?)
+
 env: $(BOOTSTRAP)  ## write .env and var/compose for `docker compose up`: SCALE=yes CATALOG=hive
-	@$(STACK) env $(if $(filter yes,$(SCALE)),--scale-out)
+	@$(STACK) env
 
 restore: $(BOOTSTRAP)  ## bring a back-up back and compare it: BACKUP=20261124T030000Z (default: the newest) REPLACE=yes over what is there
 	@$(STACK) restore $(if $(BACKUP),--backup $(BACKUP)) $(if $(filter yes,$(REPLACE)),--replace)
@@ -102,7 +105,7 @@ tables: dev  ## write docs/tables from the contracts, and docs/dags.md from the 
 	@$(CONTRACTS) --write
 	@$(CATALOGUE) --write
 
-UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser and not hive and not restore"
+UNIT := PYTHONPATH=. $(DEV)/pytest -q tests -m "not integration and not browser and not hive and not restore and not scale_out"
 TESTS := STATE=var/test PORT_OFFSET=12000 CATALOG=rest
 HIVE_TESTS := STATE=var/test-hive PORT_OFFSET=6000 CATALOG=hive
 
@@ -135,6 +138,9 @@ faults: dev  ## every fault and drill on real servers, an hour; ends with a line
 drill: $(BOOTSTRAP)  ## break the running stack, see what on-call gets, heal it: FAULT=trino_down (FAULT=? lists them)
 	@$(STACK) drill $(or $(FAULT),?)
 
+scale-out: dev  ## run the pipeline in one process each, and with two of each; the counts have to be equal; 15 minutes
+	@PYTHONPATH=. $(DEV)/pytest -q tests -m scale_out
+
 grafana-conformance: dev  ## prove Grafana's rules on a real one: GRAFANA_URL=… GRAFANA_TOKEN=…
 	@PYTHONPATH=. $(DEV)/pytest -q tests/grafana -k conformance -rs
 
@@ -149,4 +155,4 @@ lock: $(BOOTSTRAP)  ## compile the lock files from requirements/*.in
 	@$(LOCK) requirements/runtime.in -o requirements.txt
 	@for name in stack superset gallery dev; do $(LOCK) requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help run up down status start stop logs passwords env restore clean dev fmt lint lint-content rules lineage tables unit test panels grafana-conformance bench lock faults drill
+.PHONY: help run up down status start stop logs passwords rotate env restore clean dev fmt lint lint-content rules lineage tables unit test panels scale-out grafana-conformance bench lock faults drill

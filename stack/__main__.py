@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port-offset", type=int, default=os.environ.get("PORT_OFFSET") or "0")
     catalogs = "rest or hive, default the installation's own, rest for a new one"
     parser.add_argument("--catalog", type=_catalog, default=os.environ.get("CATALOG") or None, help=catalogs)
+    scale = "yes: a Spark cluster, a second Trino node, and Airflow's Celery workers; default: as it was"
+    parser.add_argument("--scale-out", choices=("yes", "no"), default=os.environ.get("SCALE") or None, help=scale)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install what the services need")
     commands.add_parser("dev-environment", help="make the development environment")
@@ -35,9 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("start", "stop", "logs"):
         commands.add_parser(name).add_argument("service")
     commands.add_parser("drill", help="break the running stack in a known way, show what on-call gets, heal it").add_argument("fault")
+    commands.add_parser("rotate", help="make new passwords, keys or certificates").add_argument("names", nargs="+")
     env = commands.add_parser("env", help="write .env and the settings for docker compose")
     env.add_argument("--env-file", type=Path, default=REPO / ".env")
-    env.add_argument("--scale-out", action="store_true", help="with a Spark cluster, a second Trino node, and Airflow's Celery workers")
     restore = commands.add_parser("restore", help="bring a back-up back and compare it")
     restore.add_argument("--backup")
     restore.add_argument("--replace", action="store_true", help="also where the pipeline has run")
@@ -46,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--rows", type=_positive, default=os.environ.get("ROWS") or "1000000", help="ticks of that day")
     options = parser.parse_args(arguments)
     _isolate()
-    stack = Installation(options.state.resolve(), options.port_offset, wanted_catalog=options.catalog)
+    wanted = None if options.scale_out is None else options.scale_out == "yes"
+    stack = Installation(options.state.resolve(), options.port_offset, wanted_catalog=options.catalog, wanted_scale_out=wanted)
     try:
         return _run(options, stack)
     except StackError as error:
@@ -130,8 +133,14 @@ def _run(options: argparse.Namespace, stack: Installation) -> int:
         from stack.compose import ComposeInstallation
         from stack.environment import write_environment
 
-        containers = ComposeInstallation(options.state.resolve() / "compose", wanted_catalog=options.catalog, scale_out=options.scale_out)
+        containers = ComposeInstallation(
+            stack.state / "compose", wanted_catalog=stack.wanted_catalog, wanted_scale_out=stack.wanted_scale_out
+        )
         write_environment(containers, options.env_file)
+    elif options.command == "rotate":
+        from stack.rotate import rotate
+
+        rotate(stack, options.names)
     elif options.command == "restore":
         from stack.restore import restore
 

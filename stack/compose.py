@@ -19,13 +19,7 @@ _PORT = re.compile(r"^\$\{PORT_(\w+)\}$")
 
 @dataclass(frozen=True)
 class ComposeInstallation(Installation):
-    """An installation of containers: others reach a service by its name, and it listens on all its addresses.
-
-    Attributes:
-        scale_out: Spark jobs go to the cluster of the profile `scale`, and Airflow's tasks to its workers.
-    """
-
-    scale_out: bool = False
+    """An installation of containers: others reach a service by its name, and it listens on all its addresses."""
 
     @cached_property
     def hosts(self) -> dict[str, str]:
@@ -50,6 +44,7 @@ class ComposeInstallation(Installation):
             "BACKUPS": f"{ROOT}/backups",
             "LINEAGE": f"{ROOT}/logs/lineage",
             "BIND": "0.0.0.0",  # within the containers' own network
+            "AIRFLOW_EXECUTOR": "CeleryExecutor" if self.scale_out else "LocalExecutor",
             "SPARK_MASTER": f"spark://{self.hosts['spark_master']}:{self.ports['spark_master']}" if self.scale_out else "local[2]",
             # Their own names and addresses.
             "SPARK_DRIVER": "",
@@ -63,7 +58,6 @@ def environment(stack: ComposeInstallation) -> str:
     lines = [
         "# Made by `make env`; passwords stay as they are. Keep a copy in your password store: back-ups need it.",
         f"COMPOSE_PROFILES={','.join(profiles)}",
-        f"AIRFLOW_EXECUTOR={'CeleryExecutor' if stack.scale_out else 'LocalExecutor'}",
         *(f"PORT_{name.upper()}={port}" for name, port in stack.ports.items()),
         *(f"{name}={value}" for name, value in stack.secrets.items()),
     ]
@@ -73,5 +67,5 @@ def environment(stack: ComposeInstallation) -> str:
 def example() -> str:
     """The text of `.env.example`: the same names, ports with their defaults, passwords empty."""
     filled = environment(ComposeInstallation(Path("/nonexistent")))
-    return "".join(line if line.startswith(("#", "PORT_", "COMPOSE_", "AIRFLOW_EXECUTOR")) else line.partition("=")[0] + "=\n"
+    return "".join(line if line.startswith(("#", "PORT_", "COMPOSE_")) else line.partition("=")[0] + "=\n"
                    for line in filled.splitlines(keepends=True))  # fmt: skip

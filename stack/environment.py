@@ -22,7 +22,7 @@ def write_environment(stack: ComposeInstallation, env: Path) -> None:
     Raises:
         StackError: the catalog is another than the installation's.
     """
-    stack.keep_catalog()
+    stack.keep_choices()
     # The folder is closed to others, and what is in it is open: a container's user is not the one who renders.
     stack.state.chmod(0o700)
     jars = ",".join(f"{ROOT}/jars/{jar.name}" for jar in software.spark_jars())

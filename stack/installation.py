@@ -64,12 +64,14 @@ class Installation:
 
     Attributes:
         wanted_catalog: one of `CATALOGS`, None for the one that the installation has.
+        wanted_scale_out: whether there are a Spark cluster, a second Trino node and Airflow's Celery workers; None as it was.
     """
 
     state: Path
     port_offset: int = 0
     repo: Path = field(default=REPO)
     wanted_catalog: str | None = None
+    wanted_scale_out: bool | None = None
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -120,8 +122,18 @@ class Installation:
         # Installations from before there was a choice have secrets and no such file.
         return "rest" if self.secrets_file.exists() else self.wanted_catalog or "rest"
 
-    def keep_catalog(self) -> None:
-        """Note the catalog at the first start; the tables of one are not in the other.
+    @property
+    def scale_out_file(self) -> Path:
+        """Is there when the installation scales out."""
+        return self.state / "scale_out"
+
+    @property
+    def scale_out(self) -> bool:
+        """Whether the engines have more than one process each."""
+        return self.scale_out_file.exists() if self.wanted_scale_out is None else self.wanted_scale_out
+
+    def keep_choices(self) -> None:
+        """Note the catalog at the first start, because the tables of one are not in the other, and whether to scale out.
 
         Raises:
             StackError: another one is wanted than the installation has.
@@ -133,6 +145,10 @@ class Installation:
                 f"remove it with `make clean`, or start another one with STATE=var/{self.wanted_catalog} PORT_OFFSET=2000"
             )
         write_private(self.catalog_file, f"{catalog}\n")
+        if self.scale_out:
+            write_private(self.scale_out_file, "yes\n")
+        else:
+            self.scale_out_file.unlink(missing_ok=True)
 
     @cached_property
     def secrets(self) -> dict[str, str]:
@@ -160,7 +176,8 @@ class Installation:
             "BACKUPS": str(self.backups),
             "LINEAGE": str(self.data / "lineage"),
             "BIND": HOST,
-            "SPARK_MASTER": "local[2]",
+            "AIRFLOW_EXECUTOR": "CeleryExecutor" if self.scale_out else "LocalExecutor",
+            "SPARK_MASTER": f"spark://{HOST}:{self.ports['spark_master']}" if self.scale_out else "local[2]",
             "TRINO_WORKER": f"node.internal-address={HOST}\nnode.bind-ip={HOST}",
             "SPARK_DRIVER": f"spark.driver.host {HOST}\nspark.driver.bindAddress {HOST}",
         }

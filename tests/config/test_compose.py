@@ -30,12 +30,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[ComposeInstallat
     """What `make env SCALE=yes` writes."""
     folder = tmp_path_factory.mktemp("compose")
     write(folder)
-    return ComposeInstallation(folder / "compose", scale_out=True), folder / ".env"
+    return ComposeInstallation(folder / "compose"), folder / ".env"
 
 
 def write(folder: Path) -> None:
     """The command, in the stack tool's own environment."""
-    done = run_stack("env", "--scale-out", f"--env-file={folder / '.env'}", state=folder)
+    done = run_stack("--scale-out=yes", "env", f"--env-file={folder / '.env'}", state=folder)
     assert "docker compose up" in done.stdout
 
 
@@ -135,7 +135,7 @@ def test_settings_differ_from_the_native_ones_in_addresses_and_folders_alone(
 ) -> None:
     stack, _ = rendered
     native = Installation(tmp_path / "native")
-    native.keep_catalog()
+    native.keep_choices()
     native.__dict__["secrets"] = stack.secrets
     lists = dict.fromkeys(("TARGETS_ALERTMANAGER", "TARGETS_PUSHGATEWAY", "TARGETS_OPENSEARCH_EXPORTER", "TARGETS_POSTGRES_EXPORTER"), "[]")
     native.render(lists | {"SPARK_JARS": "", "ALERTS_SLACK": "[]", "ALERTS_HEARTBEAT": "[]"} | dict.fromkeys(
@@ -171,8 +171,9 @@ def test_the_environment_keeps_its_passwords_and_says_what_runs(rendered: tuple[
     write(env.parent)
 
     assert env.read_text() == before
-    assert "COMPOSE_PROFILES=scale\nAIRFLOW_EXECUTOR=CeleryExecutor\n" in before
-    assert "COMPOSE_PROFILES=\nAIRFLOW_EXECUTOR=LocalExecutor\n" in environment(ComposeInstallation(stack.state))
+    assert "COMPOSE_PROFILES=scale\n" in before
+    assert "COMPOSE_PROFILES=\n" in environment(ComposeInstallation(stack.state, wanted_scale_out=False))
+    assert "executor = CeleryExecutor" in (stack.etc / "airflow" / "airflow.cfg").read_text()
 
 
 def test_the_databases_are_those_of_the_native_stack() -> None:

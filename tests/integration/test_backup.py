@@ -21,15 +21,15 @@ from stack.installation import VENVS, Installation
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("connections")]
 
 
-def run(api: AirflowApi, **conf: Any) -> str:
+def run(api: AirflowApi, dag_id: str = "back_up_services", **conf: Any) -> str:
     """One run to its end; its id."""
-    api.unpause("back_up_services")
-    run_id = api.trigger("back_up_services", conf)
-    with polling(120, "back_up_services") as ticks:
+    api.unpause(dag_id)
+    run_id = api.trigger(dag_id, conf)
+    with polling(120, dag_id) as ticks:
         for _ in ticks:
-            if api.run("back_up_services", run_id)["state"] in ("success", "failed"):
+            if api.run(dag_id, run_id)["state"] in ("success", "failed"):
                 break
-    assert api.run("back_up_services", run_id)["state"] == "success", api.failures("back_up_services", run_id)
+    assert api.run(dag_id, run_id)["state"] == "success", api.failures(dag_id, run_id)
     return run_id
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from stack.airflow_api import AirflowApi
+from stack.errors import StackError
 from stack.installation import Installation
 from stack.report import query
 from tests.conftest import PORT_OFFSET, run_stack
@@ -90,6 +91,42 @@ def test_airflow_knows_its_runs_and_goes_on(moved: Moved) -> None:
 
 def test_trino_reads_the_tables(moved: Moved) -> None:
     assert int(query(moved.stack, "SELECT count(*) FROM hive_prod.logs_db.raw_logs")[0][0]) == moved.logs
+
+
+@pytest.mark.timeout(900)
+def test_passwords_keys_and_certificate_are_rotated_and_everything_goes_on(moved: Moved) -> None:
+    old = dict(moved.stack.secrets)
+    certificate = (moved.stack.etc / "opensearch" / "ca.pem").read_text()
+    names = [
+        "S3_SECRET_KEY",
+        "VALKEY_PASSWORD",
+        "POSTGRES_AIRFLOW_PASSWORD",
+        "POSTGRES_BACKUP_PASSWORD",
+        "OPENSEARCH_METRICS_PASSWORD",
+        "SUPERSET_ADMIN_PASSWORD",
+        "AIRFLOW_ADMIN_PASSWORD",
+        "AIRFLOW_JWT_SECRET",
+        "AIRFLOW_FERNET_KEY",
+        "OPENSEARCH_CERTIFICATE",
+    ]
+    done = stack_of(moved.stack.state, "rotate", *names)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+    fresh = Installation(moved.stack.state, PORT_OFFSET)
+    assert {name for name in old if fresh.secrets[name] != old[name]} == set(names) - {"OPENSEARCH_CERTIFICATE"}
+    assert (moved.stack.etc / "opensearch" / "ca.pem").read_text() != certificate
+    api = AirflowApi(fresh)
+    assert run(api)
+    assert run(api, "preflight")
+    with pytest.raises(StackError):
+        AirflowApi(moved.stack)
+
+
+def test_what_cannot_be_rotated_says_what_to_do(moved: Moved) -> None:
+    refused = stack_of(moved.stack.state, "rotate", "BACKUP_IDENTITY")
+
+    assert refused.returncode == 1
+    assert "older back-ups can be read with this one alone" in refused.stdout
 
 
 def test_an_installation_in_use_is_not_written_over(moved: Moved) -> None:

@@ -94,7 +94,7 @@ def rendered(stack: Installation) -> Installation:
     texts = [path.read_text() for path in CONFIG.rglob("*.tmpl")]
     added = {name for text in texts for name in re.findall(r"\$\{(HASH_\w+|SPARK_JARS)\}", text)}
     lists = {name for text in texts for name in re.findall(r"\$\{((?:TARGETS|ALERTS)_\w+)\}", text)}
-    stack.keep_catalog()
+    stack.keep_choices()
     stack.render(dict.fromkeys(added, "x") | dict.fromkeys(lists, "[]"))
     return stack
 
@@ -125,11 +125,11 @@ def test_every_engine_gets_the_same_catalog(tmp_path, catalog, address):
 def test_an_installation_keeps_its_catalog_and_another_is_refused_with_the_way_out(tmp_path):
     assert Installation(tmp_path).catalog == "rest"
     hive = Installation(tmp_path, wanted_catalog="hive")
-    hive.keep_catalog()
+    hive.keep_choices()
     assert Installation(tmp_path).catalog == "hive"
-    Installation(tmp_path).keep_catalog()
+    Installation(tmp_path).keep_choices()
     with pytest.raises(StackError, match=r"keeps its tables in the catalog hive, not in rest: .*`make clean`.*STATE=") as refused:
-        Installation(tmp_path, wanted_catalog="rest").keep_catalog()
+        Installation(tmp_path, wanted_catalog="rest").keep_choices()
     assert "\n" not in str(refused.value)
     assert Installation(tmp_path, wanted_catalog="rest").catalog == "hive"
 
@@ -137,7 +137,7 @@ def test_an_installation_keeps_its_catalog_and_another_is_refused_with_the_way_o
 def test_an_installation_from_before_the_choice_has_the_rest_catalog(tmp_path):
     assert Installation(tmp_path).secrets
     with pytest.raises(StackError, match="catalog rest, not in hive"):
-        Installation(tmp_path, wanted_catalog="hive").keep_catalog()
+        Installation(tmp_path, wanted_catalog="hive").keep_choices()
 
 
 def test_a_private_file_is_closed_even_when_it_was_open_before(tmp_path):

@@ -10,9 +10,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import psycopg
@@ -30,12 +30,17 @@ _CONNECT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server and who we are there: a role that may read all data; to restore, one that may create databases."""
+    """A PostgreSQL server and who we are there: a role that may read all data; to restore, one that may create databases.
+
+    Attributes:
+        options: parameters of libpq besides, such as `sslmode`.
+    """
 
     host: str
     port: int
     user: str
-    password: str
+    password: str = field(repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"PostgreSQL {self.host}:{self.port}"
@@ -57,6 +62,7 @@ class Server:
                 dbname=database,
                 connect_timeout=_CONNECT_SECONDS,
                 autocommit=autocommit,
+                **self.options,  # type: ignore[arg-type]  # libpq's own, all text
             ) as connection:
                 yield connection
         except psycopg.OperationalError as error:
@@ -77,7 +83,15 @@ class Server:
         path = shutil.which(program)
         if path is None:
             raise ConfigurationError(f"there is no {program} on the PATH: install PostgreSQL's client of the server's major version")
-        environment = {**os.environ, "PGHOST": self.host, "PGPORT": str(self.port), "PGUSER": self.user, "PGPASSWORD": self.password}
+        named = {f"PG{name.upper()}": value for name, value in self.options.items()}
+        environment = {
+            **os.environ,
+            **named,
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+        }
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen([path, *arguments], env=environment, stderr=said, **pipes)  # type: ignore[call-overload]
             try:

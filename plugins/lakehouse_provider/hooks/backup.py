@@ -99,4 +99,5 @@ def database_server(conn_id: str, user: str | None = None, password: str | None 
     from lakehouse.backup.databases import Server
 
     connection = BaseHook.get_connection(conn_id)
-    return Server(connection.host or "", connection.port or 5432, user or connection.login or "", password or connection.password or "")
+    who = user or connection.login or "", password or connection.password or ""
+    return Server(connection.host or "", connection.port or 5432, *who, options=connection.extra_dejson)
