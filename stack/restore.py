@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.table import Table
 
 from stack.errors import StackError
-from stack.installation import VENVS, Installation
+from stack.installation import VENVS, Installation, postgres_binaries
 from stack.lifecycle import console, failing, step, up
-from stack.services.postgres import connection, postgres_binaries
+from stack.services.postgres import connection
 from stack.supervisor import Supervisor
 
 # Who writes to the databases that are replaced.

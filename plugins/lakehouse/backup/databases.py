@@ -77,7 +77,7 @@ class Server:
         """PostgreSQL's own program with a pipe; the password goes by environment.
 
         Raises:
-            ConfigurationError: the program is not installed.
+            ConfigurationError: the program is not installed, or is older than the server.
             ServiceError: it failed; its words are in the error.
         """
         path = shutil.which(program)
@@ -109,6 +109,10 @@ class Server:
             if code:
                 said.seek(0)
                 words = said.read().decode(errors="replace").strip()[-800:]
+                if "server version mismatch" in words:
+                    raise ConfigurationError(
+                        f"{path} is older than {self}: put PostgreSQL's client of the server's major version first on the PATH: {words}"
+                    )
                 raise ServiceError(f"{program} on {self} ended with {code}: {words}", target=arguments[-1])
 
 

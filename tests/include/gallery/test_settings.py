@@ -13,7 +13,7 @@ from stack.installation import CONFIG, Installation
 @pytest.mark.parametrize("catalog", ["rest", "hive"])
 def test_the_stacks_own_templates_make_settings(tmp_path, catalog):
     stack = Installation(tmp_path, wanted_catalog=catalog)
-    stack.keep_catalog()
+    stack.keep_choices()
     values = stack.variables
     path = tmp_path / "gallery.json"
     path.write_text(string.Template((CONFIG / "gallery" / "gallery.json.tmpl").read_text()).substitute(values))
